@@ -1,0 +1,5 @@
+//! How requests leave: the worker, the transport, the endpoint and its credentials, the verdict.
+
+pub mod credentials;
+pub mod endpoint;
+pub mod transport;

@@ -1,0 +1,4 @@
+//! How requests are written: samples to bodies. No I/O, no clock.
+
+pub mod proto;
+pub mod v1;
