@@ -2,4 +2,6 @@
 
 pub mod credentials;
 pub mod endpoint;
+pub mod headers;
 pub mod transport;
+mod url;
