@@ -37,7 +37,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 /// A duration as Prometheus writes it; parts below a millisecond as seconds with a fraction.
 pub(super) fn show_duration(duration: Duration) -> String {
-    if duration.subsec_nanos() % 1_000_000 != 0 {
+    if !duration.subsec_nanos().is_multiple_of(1_000_000) {
         return duration.as_secs_f64().to_string();
     }
     let mut left = duration.as_millis();
@@ -48,7 +48,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
     for (unit, length) in UNITS {
         let count = left / u128::from(length);
         // no weeks, because 7d reads better, and years only where nothing is left over
-        if count == 0 || unit == "w" || unit == "y" && left % u128::from(length) != 0 {
+        if count == 0 || unit == "w" || unit == "y" && !left.is_multiple_of(u128::from(length)) {
             continue;
         }
         out.push_str(&format!("{count}{unit}"));
