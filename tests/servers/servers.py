@@ -1,4 +1,4 @@
-"""Real servers for the tests: started on a free port of 127.0.0.1 in a folder of their own, written to, asked what they hold.
+"""Real servers for the tests: started on a free port of 127.0.0.1, written to, asked what they hold.
 
     with Prometheus(binaries("prometheus")[0]) as server:
         ...                                             # write to server.write_url
@@ -50,7 +50,7 @@ S = TypeVar("S", bound="Server")
 
 
 def binaries(kind: str) -> list[Path]:
-    """The servers of a kind ("prometheus", "pushgateway", "victoria-metrics"), new and old; they need not be built yet."""
+    """The servers of a kind ("prometheus", "pushgateway", "victoria-metrics"), new and old, built or not."""
     lines = [line.split() for line in (HERE / "releases").read_text().splitlines() if not line.startswith("#")]
     return [SERVERS / f"{name}-{version}" / name for name, version, *_ in lines if name == kind]
 
@@ -67,7 +67,7 @@ def labels(pairs: Mapping[str, str]) -> Labels:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Asks until it is so. The one place that polls, because a server in another process tells nobody when it is ready."""
+    """Asks until it is so. The one place that polls, because a server in another process tells nobody."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class PortTaken(Exception):
+class PortTakenError(Exception):
     """Somebody else took the port between choosing and using it."""
 
 
@@ -140,7 +140,7 @@ class Server:
             try:
                 self._start()
                 return
-            except PortTaken:
+            except PortTakenError:
                 if attempt == 4:
                     raise
 
@@ -153,15 +153,17 @@ class Server:
             wait_until(self._is_ready, f"{self.binary} ready at {self.url}{self.ready_path}")
         except BaseException as error:
             self.stop()
-            if isinstance(error, PortTaken | KeyboardInterrupt):
+            if isinstance(error, PortTakenError | KeyboardInterrupt):
                 raise
-            raise RuntimeError(f"{self.binary} did not start ({error}); the end of its log:\n{self.log_tail()}") from error
+            raise RuntimeError(
+                f"{self.binary} did not start ({error}); the end of its log:\n{self.log_tail()}"
+            ) from error
 
     def _is_ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
             if "address already in use" in self.log_tail():
-                raise PortTaken(f"{self.address} is taken")
+                raise PortTakenError(f"{self.address} is taken")
             raise RuntimeError(f"it ended with code {self._process.returncode}")
         try:
             return self._listens(self._process.pid) and self.request("GET", self.ready_path).status == 200
@@ -173,7 +175,7 @@ class Server:
         local = f"0100007F:{self.port:04X}"
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
         sockets = {f"socket:[{row[9]}]" for row in rows if row[1] == local and row[3] == "0A"}
-        return any(os.readlink(file) in sockets for file in Path(f"/proc/{pid}/fd").iterdir())
+        return any(str(file.readlink()) in sockets for file in Path(f"/proc/{pid}/fd").iterdir())
 
     def stop(self) -> None:
         """Ends the server; what it stored stays for the next start."""
@@ -200,7 +202,7 @@ class Server:
         *,
         credentials: tuple[str, str] | None = (USER, PASSWORD),
     ) -> Answer:
-        """One request; every status is an answer. Credentials are sent only to a server that was started with basic_auth."""
+        """One request; every status is an answer. Credentials go only to a server started with basic_auth."""
         sent = dict(headers or {})
         if self.basic_auth and credentials is not None:
             sent["Authorization"] = "Basic " + base64.b64encode(":".join(credentials).encode()).decode()
@@ -261,7 +263,7 @@ class Prometheus(Server):
 
     def query_range_raw(self, selector: str, start_ms: int, end_ms: int) -> Stored:
         """Every stored sample of the series that match, from start to end, both included, oldest first."""
-        # One millisecond more, because a range excludes its older end since 3.0; 2.x includes it, hence the check below.
+        # One millisecond more, because a range excludes its older end since 3.0; 2.x includes it, hence the check.
         query = f"{selector}[{end_ms - start_ms + 1}ms]"
         answer = json.loads(self.get("/api/v1/query", query=query, time=seconds(end_ms)), parse_float=Decimal)
         stored: Stored = {}
@@ -344,7 +346,7 @@ class Pushgateway(Server):
 
 def parts(metric: Mapping[str, Any]) -> list[tuple[str, dict[str, str], str]]:
     """The series of one metric of Pushgateway's JSON: ending of the name, label of its own, value."""
-    found = [("", {}, metric["value"])] if "value" in metric else []
+    found: list[tuple[str, dict[str, str], str]] = [("", {}, metric["value"])] if "value" in metric else []
     found += [("_bucket", {"le": bound}, value) for bound, value in metric.get("buckets", {}).items()]
     found += [("", {"quantile": quantile}, value) for quantile, value in metric.get("quantiles", {}).items()]
     found += [(f"_{end}", {}, metric[end]) for end in ("count", "sum") if end in metric]

@@ -45,7 +45,9 @@ def field(number: int, payload: bytes) -> bytes:
 
 def series(labelset: dict[str, str], samples: list[tuple[int, int]]) -> bytes:
     """One series of a WriteRequest of remote write 1.0; a sample is time and bits of the value."""
-    encoded = b"".join(field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in sorted(labelset.items()))
+    encoded = b"".join(
+        field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in sorted(labelset.items())
+    )
     for timestamp, value in samples:
         encoded += field(2, b"\x09" + struct.pack("<Q", value) + b"\x10" + varint(timestamp))
     return field(1, encoded)
@@ -93,7 +95,9 @@ def test_unusual_values_come_back_as_the_module_says(remote_write_server: Remote
     # A label value that looks like the answer itself must not disturb its reading.
     sent = {text: {"__name__": "m", "text": text, "odd": '"values":[NaN'} for text in values}
     times = [now - 1, now]
-    assert write(remote_write_server, b"".join(series(sent[t], [(at, values[t]) for at in times]) for t in values)) == 204
+    assert (
+        write(remote_write_server, b"".join(series(sent[t], [(at, values[t]) for at in times]) for t in values)) == 204
+    )
 
     stored = remote_write_server.query_range_raw("m", now - 1, now)
 
@@ -138,7 +142,9 @@ STRANGERS = [("nobody", PASSWORD), (USER, "wrong"), None]
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("binary", binaries("prometheus") + binaries("victoria-metrics"), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "binary", binaries("prometheus") + binaries("victoria-metrics"), ids=lambda path: path.parent.name
+)
 def test_remote_write_refuses_wrong_credentials(binary: Path) -> None:
     kind = Prometheus if binary in binaries("prometheus") else VictoriaMetrics
     now = time.time_ns() // 1_000_000
@@ -186,7 +192,10 @@ def test_a_push_comes_back(pushgateway: Pushgateway) -> None:
     assert pushgateway.request("PUT", "/metrics/job/b", b"other 1\n").status == 200
     first, second = {"job": "a", "instance": "i"}, {"job": "b"}
     assert pushgateway.groups() == {
-        labels(first): {labels({"__name__": name, label: value, **first}): bits(x) for (name, label, value), x in PAGE_SERIES.items()},
+        labels(first): {
+            labels({"__name__": name, label: value, **first}): bits(x)
+            for (name, label, value), x in PAGE_SERIES.items()
+        },
         labels(second): {labels({"__name__": "other", **second}): bits("1")},
     }
     assert 'g{instance="i",job="a",of="third"} 0.3333333333333333\n' in pushgateway.metrics_text()
@@ -210,7 +219,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="make servers"), Prometheus(tmp_path / "prometheus"):
         pass
     nonsense = Prometheus(binaries("prometheus")[0], out_of_order_time_window="never")
-    with pytest.raises(RuntimeError, match='(?s)ended with code.*log:.*not a valid duration.*never'), nonsense:
+    with pytest.raises(RuntimeError, match=r"(?s)ended with code.*log:.*not a valid duration.*never"), nonsense:
         pass
     assert not nonsense.folder.exists()
 
