@@ -5,6 +5,7 @@
 //! saves more than half of the bytes, and it is what makes a resend after a lost answer need care. The bytes are those
 //! that prost writes for the same message, but for -0.0, which prost leaves out as if it were +0.0.
 
+mod body;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -12,18 +13,12 @@ mod tests;
 pub use split::{Part, split};
 
 use super::varint;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::input::labels::Labels;
+use body::{Body, sample_len};
 
-const SERIES: u8 = 0x0a; // WriteRequest.timeseries = 1
 const METADATA: u8 = 0x1a; // WriteRequest.metadata = 3
 const LABEL: u8 = 0x0a; // TimeSeries.labels = 1
-const SAMPLE: u8 = 0x12; // TimeSeries.samples = 2
-const VALUE: u8 = 0x09; // Sample.value = 1, 8 bytes
-const TIMESTAMP: u8 = 0x10; // Sample.timestamp = 2
-
-/// Room that a write of one sample or one length may touch beyond what it uses.
-const SLACK: usize = 32;
 
 /// Encodes `labels` as they stand inside a `TimeSeries`: once a series.
 pub fn encode_labels(labels: &Labels) -> Box<[u8]> {
@@ -141,9 +136,7 @@ pub struct Encoder {
     links: Vec<Link>,
     order: Vec<(i64, u32)>,
     metadata: Vec<u8>,
-    body: Vec<u8>,
-    compressed: Vec<u8>,
-    snappy: snap::raw::Encoder,
+    body: Body,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -187,9 +180,7 @@ impl Encoder {
             links: Vec::new(),
             order: Vec::new(),
             metadata: Vec::new(),
-            body: Vec::new(),
-            compressed: Vec::new(),
-            snappy: snap::raw::Encoder::new(),
+            body: Body::new(),
         }
     }
 
@@ -203,7 +194,8 @@ impl Encoder {
     /// alone is left out.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for a body beyond the 4 GiB of the snappy format, which takes a single series of that size.
+    /// [`Error::TooLarge`](crate::error::Error::TooLarge) for a body beyond the 4 GiB of the snappy format, which takes
+    /// a single series of that size; its samples count as cut.
     pub fn encode<'m, S: SeriesBytes>(
         &mut self,
         samples: &[RawSample],
@@ -216,25 +208,18 @@ impl Encoder {
         let samples = &samples[..samples.len().min(1 << 31)];
         let settled_metadata = self.write_metadata(metadata, max_bytes / 2);
         let budget = max_bytes - self.metadata.len().min(max_bytes);
-        let (taken, bound) = self.group(samples, series, budget, limits.out_of_order);
-        let room = bound + self.metadata.len() + SLACK;
-        if self.body.len() < room {
-            self.body.resize(room, 0);
-        }
-        let (mut at, written, newest_ms) = self.write_series(samples, series);
-        self.body[at..at + self.metadata.len()].copy_from_slice(&self.metadata);
-        at += self.metadata.len();
-        let body = if at == 0 { Vec::new() } else { self.compress(at)? };
-        for group in &self.groups {
-            series.set_last_cut(group.series, group.newest.max(group.last_cut));
-        }
+        let taken = self.group(samples, series, budget, limits.out_of_order);
+        self.body.clear();
+        let (written, newest_ms) = self.write_series(samples, series);
+        self.body.bytes(&self.metadata);
+        let (body, uncompressed_len) = self.body.finish()?;
         Ok(Encoded {
             taken,
             samples: written,
             superseded: taken - written,
             metadata: settled_metadata,
             body,
-            uncompressed_len: at,
+            uncompressed_len,
             newest_ms,
         })
     }
@@ -267,14 +252,14 @@ impl Encoder {
         settled
     }
 
-    /// Chains the leading samples by series until `budget` bytes: how many it took, and an upper bound of their bytes.
+    /// Chains the leading samples by series until their bytes, at most, would pass `budget`: how many it took.
     fn group<S: SeriesBytes>(
         &mut self,
         samples: &[RawSample],
         series: &S,
         budget: usize,
         out_of_order: bool,
-    ) -> (usize, usize) {
+    ) -> usize {
         self.groups.clear();
         self.links.clear();
         self.epoch = self.epoch.wrapping_add(1);
@@ -298,7 +283,7 @@ impl Encoder {
                 let len = series.labels(sample.series).len() + sample_len(sample);
                 let grown = total + 1 + varint::len(len as u64) + len;
                 if grown > budget && !self.links.is_empty() {
-                    return (index, total);
+                    return index;
                 }
                 total = grown;
                 self.slots[id] = Slot { epoch: self.epoch, group: self.groups.len() as u32 };
@@ -325,7 +310,7 @@ impl Encoder {
             let len = group.len + sample_len(sample) - before;
             let grown = total + varint::len(len as u64) + len - varint::len(group.len as u64) - group.len;
             if grown > budget {
-                return (index, total);
+                return index;
             }
             total = grown;
             group.len = len;
@@ -340,59 +325,36 @@ impl Encoder {
             group.tail = link;
             self.links.push(Link { sample: index as u32, next: END });
         }
-        (samples.len(), total)
+        samples.len()
     }
 
-    /// Writes the groups to the body: its length, the samples written, the newest timestamp.
-    fn write_series<S: SeriesBytes>(&mut self, samples: &[RawSample], series: &S) -> (usize, usize, i64) {
-        let body = &mut self.body[..];
-        let (mut at, mut written, mut newest) = (0, 0, i64::MIN);
-        for group in &mut self.groups {
+    /// Writes the groups to the body: the samples written and the newest timestamp.
+    fn write_series<S: SeriesBytes>(&mut self, samples: &[RawSample], series: &mut S) -> (usize, i64) {
+        let body = &mut self.body;
+        let (mut written, mut newest) = (0, i64::MIN);
+        for group in &self.groups {
             newest = newest.max(group.newest);
+            series.set_last_cut(group.series, group.newest.max(group.last_cut));
             let labels = series.labels(group.series);
-            let sorted = !group.ascending;
-            if sorted {
-                group.len = labels.len() + sort_chain(group.head, &self.links, samples, &mut self.order);
-            }
-            body[at] = SERIES;
-            at += 1;
-            at += varint::put(&mut body[at..], group.len as u64);
-            body[at..at + labels.len()].copy_from_slice(labels);
-            at += labels.len();
-            if sorted {
-                for (_, sample) in &self.order {
-                    at += put_sample(&mut body[at..], &samples[*sample as usize]);
-                }
-                written += self.order.len();
-            } else {
+            if group.ascending {
+                body.series(group.len, labels);
                 let mut next = group.head;
                 while let Some(link) = self.links.get(next as usize) {
-                    at += put_sample(&mut body[at..], &samples[link.sample as usize]);
+                    body.sample(&samples[link.sample as usize]);
                     written += 1;
                     next = link.next;
                 }
+            } else {
+                let len = sort_chain(group.head, &self.links, samples, &mut self.order);
+                body.series(labels.len() + len, labels);
+                for (_, sample) in &self.order {
+                    body.sample(&samples[*sample as usize]);
+                }
+                written += self.order.len();
             }
         }
-        (at, written, newest)
+        (written, newest)
     }
-
-    fn compress(&mut self, len: usize) -> Result<Vec<u8>> {
-        compress(&mut self.snappy, &mut self.compressed, &self.body[..len])
-    }
-}
-
-/// Compresses into `scratch` and copies the result out, so that a kept body holds no spare room.
-fn compress(snappy: &mut snap::raw::Encoder, scratch: &mut Vec<u8>, plain: &[u8]) -> Result<Vec<u8>> {
-    let room = snap::raw::max_compress_len(plain.len());
-    if scratch.len() < room {
-        scratch.resize(room, 0);
-    }
-    let len = snappy.compress(plain, scratch).map_err(|_| Error::TooLarge {
-        field: "remote-write body".into(),
-        size: plain.len(),
-        limit: u32::MAX as usize,
-    })?;
-    Ok(scratch[..len].to_vec())
 }
 
 /// Puts a chain into `order`, oldest first, of each time the last to arrive; returns the bytes of its samples.
@@ -409,34 +371,4 @@ fn sort_chain(head: u32, links: &[Link], samples: &[RawSample], order: &mut Vec<
     order.dedup_by_key(|(time, _)| *time);
     order.reverse();
     order.iter().map(|(_, sample)| sample_len(&samples[*sample as usize])).sum()
-}
-
-/// Bytes of a sample inside its `TimeSeries`, tag and length included.
-#[inline]
-fn sample_len(sample: &RawSample) -> usize {
-    let value = if sample.value.to_bits() == 0 { 0 } else { 9 };
-    let time = sample.timestamp_ms as u64;
-    2 + value + if time == 0 { 0 } else { 1 + varint::len(time) }
-}
-
-/// Writes a sample at the beginning of `out`, of which it may touch 24 bytes, and returns its length.
-#[inline]
-fn put_sample(out: &mut [u8], sample: &RawSample) -> usize {
-    // one copy of fixed size, because it is three moves instead of a call
-    let mut buffer = [0_u8; 24];
-    let mut len = 2;
-    if sample.value.to_bits() != 0 {
-        buffer[2] = VALUE;
-        buffer[3..11].copy_from_slice(&sample.value.to_bits().to_le_bytes());
-        len = 11;
-    }
-    if sample.timestamp_ms != 0 {
-        buffer[len] = TIMESTAMP;
-        len += 1;
-        len += varint::put(&mut buffer[len..], sample.timestamp_ms as u64);
-    }
-    buffer[0] = SAMPLE;
-    buffer[1] = (len - 2) as u8;
-    out[..24].copy_from_slice(&buffer);
-    len
 }

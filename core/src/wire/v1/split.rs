@@ -1,6 +1,6 @@
 //! A request of ours in two, for a receiver that refuses the whole.
 
-use super::{SERIES, compress};
+use super::body::{Body, TIMESTAMP, VALUE};
 use crate::wire::varint;
 
 /// A part of a split request.
@@ -97,34 +97,30 @@ impl<'a> Series<'a> {
 }
 
 fn part(series: &[Series<'_>], metadata: &[u8]) -> Option<Part> {
-    let mut plain = Vec::new();
-    let mut count = 0;
+    let mut out = Body::new();
+    let mut samples = 0;
     let mut newest_ms = i64::MIN;
     for one in series {
-        plain.push(SERIES);
         let len = one.labels.len() + one.samples.iter().map(|s| s.len()).sum::<usize>();
-        varint::push(&mut plain, len as u64);
-        plain.extend_from_slice(one.labels);
-        for sample in &one.samples {
-            plain.extend_from_slice(sample);
-        }
-        count += one.samples.len();
+        out.series(len, one.labels);
+        one.samples.iter().for_each(|sample| out.bytes(sample));
+        samples += one.samples.len();
         newest_ms = newest_ms.max(timestamp(one.samples.last()?)?);
     }
-    plain.extend_from_slice(metadata);
-    let body = compress(&mut snap::raw::Encoder::new(), &mut Vec::new(), &plain).ok()?;
-    Some(Part { body, samples: count, uncompressed_len: plain.len(), newest_ms })
+    out.bytes(metadata);
+    let (body, uncompressed_len) = out.finish().ok()?;
+    Some(Part { body, samples, uncompressed_len, newest_ms })
 }
 
 /// The time of an encoded sample.
 fn timestamp(sample: &[u8]) -> Option<i64> {
     let mut rest = sample.get(2..)?;
-    if rest.first() == Some(&super::VALUE) {
+    if rest.first() == Some(&VALUE) {
         rest = rest.get(9..)?;
     }
     if rest.is_empty() {
         return Some(0);
     }
-    rest = rest.strip_prefix(&[super::TIMESTAMP])?;
+    rest = rest.strip_prefix(&[TIMESTAMP])?;
     varint::take(&mut rest).map(|time| time as i64)
 }

@@ -302,3 +302,105 @@ fn an_early_epoch_is_not_taken_for_the_current_one_after_the_counter_wraps() {
     let got = encoder.encode(&[raw(2, 1.0, 2), raw(3, 1.0, 2)], &mut table, [], WIDE).unwrap();
     assert_eq!(proto::decode_v1(&got.body, 1000).unwrap().timeseries.len(), 2);
 }
+
+#[path = "../../../benches/workload/mod.rs"]
+mod workload;
+
+/// Uncompressed and compressed bytes of a request of `series` × `steps` samples as the encoder writes it, and the
+/// compressed bytes of the same samples with each in a message of its own.
+fn sizes(series: usize, steps: usize, label_count: usize) -> (usize, usize, usize) {
+    let sets: Vec<_> = (0..series).map(|i| workload::pairs(i, label_count)).collect();
+    let mut table = Table::new(sets.iter().map(|pairs| {
+        let rest: Vec<_> = pairs[1..].iter().map(|(n, v)| (*n, v.as_str())).collect();
+        labels(&pairs[0].1, &rest)
+    }));
+    let samples: Vec<_> = (0..steps)
+        .flat_map(|step| (0..series).map(move |i| (i, step)))
+        .map(|(i, step)| raw(i as u32, workload::value(i, step), workload::START_MS + 1000 * step as i64))
+        .collect();
+    let coalesced = model(&samples, &table, false);
+    let mut single = WriteRequest::default();
+    for sample in &samples {
+        single.timeseries.extend(model(&[*sample], &table, false).timeseries);
+    }
+    let got = encode(&samples, &mut table, WIDE);
+    assert_eq!(plain(&got.body), coalesced.encode_to_vec());
+    let single = snap::raw::Encoder::new().compress_vec(&single.encode_to_vec()).unwrap();
+    (got.uncompressed_len, got.body.len(), single.len())
+}
+
+#[test]
+fn exact_bytes_of_a_typical_request() {
+    let got = [sizes(2000, 1, 9), sizes(2000, 1, 10), sizes(200, 10, 9), sizes(200, 10, 10)];
+    assert_eq!(got[1].0, 2000 * 313, "the workload is the one that the promised figures are about");
+    for (_, coalesced, single) in &got[2..] {
+        assert!(*coalesced as f64 <= 0.45 * *single as f64, "{coalesced} of {single}");
+    }
+    let expected = [
+        (568_000, 50_492, 50_492),
+        (626_000, 73_140, 73_140),
+        (89_200, 16_680, 50_471),
+        (95_000, 19_000, 71_629),
+    ];
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn a_warm_encoder_takes_no_memory_but_the_finished_body() {
+    let mut table = table();
+    let mut encoder = Encoder::new();
+    let held = |e: &Encoder| {
+        [
+            e.slots.capacity(),
+            e.groups.capacity(),
+            e.links.capacity(),
+            e.order.capacity(),
+            e.body.capacity(),
+            e.metadata.capacity(),
+        ]
+    };
+    let batch = |at: i64| (0..500).map(|i| raw(i as u32 % 7, 1.0, at + (i % 9))).collect::<Vec<_>>();
+    let limits = Limits { out_of_order: true, ..WIDE };
+    encoder.encode(&batch(1_700_000_000_000), &mut table, [], limits).unwrap();
+    let warm = held(&encoder);
+    for round in 1..5 {
+        let got = encoder.encode(&batch(1_700_000_000_000 + round), &mut table, [], limits).unwrap();
+        assert_eq!((held(&encoder), got.body.capacity()), (warm, got.body.len()));
+    }
+}
+
+#[test]
+fn blocks_compressed_one_by_one_are_what_snappy_makes_of_the_whole() {
+    // values of label and help around and beyond one and two blocks, and a series of many blocks of samples
+    let many: Vec<_> =
+        (0..20_000).map(|i| raw(0, f64::from(i) * 0.1, 1_700_000_000_000 + i64::from(i))).collect();
+    for len in [1, 65_000, 65_430, 65_480, 65_535, 65_536, 65_537, 131_072, 200_000] {
+        let text = "0123456789abcde".repeat(len / 15 + 1);
+        let mut table = Table::new([labels("m", &[("l", &text[..len])]), labels("n", &[])]);
+        let samples = [&[raw(1, 1.0, 5)][..], &many, &[raw(1, 2.0, 6)]].concat();
+        let entry = Metadata { family: "m", kind: 1, help: &text[..len], unit: "" };
+        let got = Encoder::new().encode(&samples, &mut table, [entry], WIDE).unwrap();
+        assert_eq!((got.taken, got.metadata), (20_002, 1));
+        let mut expected = model(&[raw(1, 1.0, 5), raw(1, 2.0, 6), many[0]], &table_uncut(&table), false);
+        expected.timeseries[1].samples =
+            many.iter().map(|s| Sample { value: s.value, timestamp: s.timestamp_ms }).collect();
+        expected.metadata.push(MetricMetadata {
+            r#type: 1,
+            metric_family_name: "m".into(),
+            help: text[..len].into(),
+            unit: String::new(),
+        });
+        let bytes = expected.encode_to_vec();
+        assert!(plain(&got.body) == bytes, "label of {len} bytes");
+        assert!(got.body == snap::raw::Encoder::new().compress_vec(&bytes).unwrap(), "label of {len} bytes");
+        let (older, newer) = split(&got.body).unwrap();
+        assert_eq!((older.samples, newer.samples), (2, 20_000));
+        let (older, newer) = split(&newer.body).unwrap();
+        assert_eq!((older.samples, newer.samples), (10_000, 10_000));
+        assert!(older.newest_ms < newer.newest_ms);
+    }
+}
+
+fn table_uncut(table: &Table) -> Table {
+    Table { labels: table.labels.clone(), last_cut: vec![i64::MIN; table.labels.len()] }
+}
