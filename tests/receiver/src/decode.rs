@@ -299,6 +299,7 @@ fn percent_decode(path: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // a failed unwrap is a failed test
 mod tests {
     use super::*;
 

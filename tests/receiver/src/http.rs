@@ -148,6 +148,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // a failed unwrap is a failed test
 mod tests {
     use super::*;
 

@@ -100,8 +100,11 @@ pub fn plain() -> Vec<u8> {
     post("/x", "", b"0123456789")
 }
 
+/// Labels and samples of a series.
+pub type OneSeries<'a> = (&'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
 /// A remote-write 1.0 request with these series, written by hand: neither prost nor the receiver has a share in it.
-pub fn write_v1(series: &[(&[(&str, &str)], &[(i64, f64)])]) -> Vec<u8> {
+pub fn write_v1(series: &[OneSeries]) -> Vec<u8> {
     let mut message = Vec::new();
     for (labels, samples) in series {
         let mut one = Vec::new();
