@@ -2,4 +2,8 @@
 
 pub mod credentials;
 pub mod endpoint;
+pub mod headers;
 pub mod transport;
+mod url;
+pub mod verdict;
+pub mod worker;
