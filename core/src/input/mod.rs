@@ -3,3 +3,4 @@
 pub mod exposition;
 pub mod group;
 pub mod labels;
+pub mod series;

@@ -1,1 +1,5 @@
 //! What waits to be sent. No network.
+
+pub mod gateway;
+pub mod queue;
+pub mod source;

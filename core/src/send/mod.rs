@@ -5,3 +5,5 @@ pub mod endpoint;
 pub mod headers;
 pub mod transport;
 mod url;
+pub mod verdict;
+pub mod worker;

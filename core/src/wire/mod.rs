@@ -2,3 +2,4 @@
 
 pub mod proto;
 pub mod v1;
+mod varint;

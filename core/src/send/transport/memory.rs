@@ -99,6 +99,11 @@ impl MemoryTransport {
         self.push(Reply::Call(Box::new(answer)));
     }
 
+    /// Forgets the replies that were not used: from now on everything is answered 204.
+    pub fn clear_replies(&self) {
+        self.state().replies.clear();
+    }
+
     /// Every request so far, oldest first; one that hangs is among them.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {

@@ -1,0 +1,412 @@
+//! The registry of series: label bytes encoded once, a number for each series, metadata of their families.
+//!
+//! An append must not search or lock a registry, so a handle holds its [`SeriesData`]; a pending sample holds only the
+//! series' number. The worker turns numbers back into label bytes through [`Pages`], a view that needs no lock.
+//!
+//! A series nobody can append to any more (no handle, no pending sample) goes after a while, because labels churn: a job
+//! that makes a series a task would otherwise grow for ever.
+
+use crate::error::{Error, Result};
+use crate::input::exposition::MetricType;
+use crate::input::labels::Labels;
+use crate::wire::v1::{SeriesBytes, encode_labels};
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What is told about a family once a minute: its type, help and unit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// The type.
+    pub kind: MetricType,
+    /// The help text, without escapes.
+    pub help: Box<str>,
+    /// The unit, empty where there is none.
+    pub unit: Box<str>,
+}
+
+/// A metric family and when its metadata is due.
+#[derive(Debug)]
+pub struct Family {
+    /// The family's name, as it stands in the metadata.
+    pub name: Box<str>,
+    meta: Mutex<Meta>,
+    due_ns: AtomicU64,
+}
+
+impl Family {
+    /// Type, help and unit as last given.
+    pub fn meta(&self) -> Meta {
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the metadata is due at `now_ns`; if so it is next due at `next_ns`.
+    pub fn take_due(&self, now_ns: u64, next_ns: u64) -> bool {
+        let due = self.due_ns.load(Ordering::Relaxed) <= now_ns;
+        if due {
+            self.due_ns.store(next_ns, Ordering::Relaxed);
+        }
+        due
+    }
+}
+
+/// One series: immutable labels, and marks that the queue and its worker keep.
+#[derive(Debug)]
+pub struct SeriesData {
+    id: u32,
+    labels: Box<[u8]>,
+    family: OnceLock<Arc<Family>>,
+    /// Position in the queue of the last append, to know whether a sample may be pending.
+    last_seq: AtomicU64,
+    swept_seq: AtomicU64,
+    /// Newest timestamp that a request was made with, to tell a sample that came too late.
+    last_cut: AtomicI64,
+}
+
+impl SeriesData {
+    /// The number of the series, reused after it went.
+    #[inline]
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The labels as they stand inside a `TimeSeries` message.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// Its family, if metadata was given.
+    #[must_use]
+    pub fn family(&self) -> Option<&Arc<Family>> {
+        self.family.get()
+    }
+
+    /// Marks an append at queue position `seq`; called under the queue's lock.
+    #[inline]
+    pub fn touch(&self, seq: u64) {
+        self.last_seq.store(seq, Ordering::Relaxed);
+    }
+
+    fn bytes(&self) -> usize {
+        self.labels.len() + OVERHEAD
+    }
+}
+
+/// What a series takes beside its label bytes: the struct, its slot, its place in the index.
+const OVERHEAD: usize = size_of::<SeriesData>() + 4 * size_of::<usize>() + 24;
+
+const PAGE: usize = 256;
+
+struct Page {
+    slots: [OnceLock<Arc<SeriesData>>; PAGE],
+}
+
+impl Page {
+    fn new() -> Self {
+        Page { slots: [const { OnceLock::new() }; PAGE] }
+    }
+}
+
+/// Series by number, for the worker: valid for every series registered before it was taken.
+#[derive(Clone, Default)]
+pub struct Pages(Vec<Arc<Page>>);
+
+impl Pages {
+    /// The series with this number.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, id: u32) -> Option<&Arc<SeriesData>> {
+        let id = id as usize;
+        self.0.get(id / PAGE)?.slots[id % PAGE].get()
+    }
+}
+
+impl SeriesBytes for Pages {
+    #[inline]
+    fn labels(&self, series: u32) -> &[u8] {
+        self.get(series).map_or(&[], |s| &s.labels)
+    }
+
+    #[inline]
+    fn last_cut(&self, series: u32) -> i64 {
+        self.get(series).map_or(i64::MIN, |s| s.last_cut.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn set_last_cut(&mut self, series: u32, newest_ms: i64) {
+        if let Some(s) = self.get(series) {
+            s.last_cut.store(newest_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The registry of one queue.
+pub struct Registry {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    index: HashSet<ByLabels>,
+    families: HashMap<Box<str>, Arc<Family>>,
+    pages: Pages,
+    free: Vec<u32>,
+    next: u32,
+    bytes: usize,
+}
+
+struct ByLabels(Arc<SeriesData>);
+
+impl Borrow<[u8]> for ByLabels {
+    fn borrow(&self) -> &[u8] {
+        &self.0.labels
+    }
+}
+impl Hash for ByLabels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.labels.hash(state);
+    }
+}
+impl PartialEq for ByLabels {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.labels == other.0.labels
+    }
+}
+impl Eq for ByLabels {}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Registry { inner: Mutex::new(Inner::default()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The series with these labels, made if there is none. A family given with `meta` becomes the series' family, and
+    /// its metadata is sent again when it differs from what was known.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] when the labels alone pass `max_bytes`, the limit of a request: such a series could never be
+    /// sent. [`Error::QueueFull`] never; the caller bounds [`Registry::bytes`].
+    pub fn register(
+        &self,
+        labels: &Labels,
+        meta: Option<(&str, Meta)>,
+        max_bytes: usize,
+    ) -> Result<Arc<SeriesData>> {
+        let encoded = encode_labels(labels);
+        // a sample and the frames of its messages take fewer than 64 bytes
+        if encoded.len() + 64 > max_bytes {
+            return Err(Error::TooLarge {
+                field: "labels of one series".into(),
+                size: encoded.len(),
+                limit: max_bytes,
+            });
+        }
+        let mut inner = self.lock();
+        let series = match inner.index.get(&*encoded) {
+            Some(known) => known.0.clone(),
+            None => inner.insert(encoded),
+        };
+        if let Some((name, meta)) = meta {
+            let family = inner.family(name, meta);
+            let _ = series.family.set(family);
+        }
+        Ok(series)
+    }
+
+    /// Tells of a family that series were or will be registered with.
+    pub fn describe(&self, name: &str, meta: Meta) -> Arc<Family> {
+        self.lock().family(name, meta)
+    }
+
+    /// The series by number, as of now.
+    #[must_use]
+    pub fn pages(&self) -> Pages {
+        self.lock().pages.clone()
+    }
+
+    /// Bytes that the series take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// How many series there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().index.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets go of series that nobody holds, that have no sample at queue position `settled` or later and, unless `now`
+    /// is set, that were not appended to since the sweep before.
+    pub fn sweep(&self, settled: u64, now: bool) -> usize {
+        let mut inner = self.lock();
+        let unused: Vec<Arc<SeriesData>> = inner
+            .index
+            .iter()
+            .map(|s| &s.0)
+            .filter(|s| {
+                let last = s.last_seq.load(Ordering::Relaxed);
+                let idle = now || s.swept_seq.swap(last, Ordering::Relaxed) == last;
+                // two holders: the index and the page
+                idle && last < settled && Arc::strong_count(s) == 2
+            })
+            .cloned()
+            .collect();
+        for series in &unused {
+            inner.remove(series);
+        }
+        let used: HashSet<Box<str>> =
+            inner.index.iter().filter_map(|s| s.0.family().map(|f| f.name.clone())).collect();
+        if !unused.is_empty() {
+            inner.families.retain(|name, _| used.contains(name));
+        }
+        unused.len()
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, labels: Box<[u8]>) -> Arc<SeriesData> {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        let series = Arc::new(SeriesData {
+            id,
+            labels,
+            family: OnceLock::new(),
+            last_seq: AtomicU64::new(0),
+            swept_seq: AtomicU64::new(u64::MAX),
+            last_cut: AtomicI64::new(i64::MIN),
+        });
+        let page = id as usize / PAGE;
+        if page == self.pages.0.len() {
+            self.pages.0.push(Arc::new(Page::new()));
+        }
+        let _ = self.pages.0[page].slots[id as usize % PAGE].set(series.clone());
+        self.bytes += series.bytes();
+        self.index.insert(ByLabels(series.clone()));
+        series
+    }
+
+    fn remove(&mut self, series: &Arc<SeriesData>) {
+        self.index.remove(&*series.labels);
+        self.bytes -= series.bytes();
+        let (page, slot) = (series.id as usize / PAGE, series.id as usize % PAGE);
+        // a new page and not a cleared slot, because the worker may be reading the old page
+        let kept = Page::new();
+        for (i, (to, from)) in kept.slots.iter().zip(&self.pages.0[page].slots).enumerate() {
+            if i != slot
+                && let Some(other) = from.get()
+            {
+                let _ = to.set(other.clone());
+            }
+        }
+        self.pages.0[page] = Arc::new(kept);
+        self.free.push(series.id);
+    }
+
+    fn family(&mut self, name: &str, meta: Meta) -> Arc<Family> {
+        if let Some(family) = self.families.get(name) {
+            let mut known = family.meta.lock().unwrap_or_else(PoisonError::into_inner);
+            if *known != meta {
+                *known = meta;
+                family.due_ns.store(0, Ordering::Relaxed);
+            }
+            drop(known);
+            return family.clone();
+        }
+        let family =
+            Arc::new(Family { name: name.into(), meta: Mutex::new(meta), due_ns: AtomicU64::new(0) });
+        self.families.insert(name.into(), family.clone());
+        family
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::labels::NameScheme;
+
+    fn labels(name: &str, n: usize) -> Labels {
+        Labels::new(name, [("n", n.to_string())], &[], NameScheme::Legacy).unwrap()
+    }
+
+    #[test]
+    fn equal_labels_are_one_series() {
+        let registry = Registry::new();
+        let a = registry.register(&labels("up", 1), None, 1000).unwrap();
+        let b = registry.register(&labels("up", 1), None, 1000).unwrap();
+        let c = registry.register(&labels("up", 2), None, 1000).unwrap();
+        assert!(Arc::ptr_eq(&a, &b) && a.id() != c.id() && registry.len() == 2);
+        assert_eq!(registry.pages().labels(c.id()), c.labels());
+    }
+
+    #[test]
+    fn a_series_larger_than_a_request_is_refused() {
+        let registry = Registry::new();
+        let large = Labels::new("up", [("l", "x".repeat(1000))], &[], NameScheme::Legacy).unwrap();
+        let error = registry.register(&large, None, 1000).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 1000, .. }), "{error}");
+        assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn a_series_goes_when_nobody_can_append_to_it_and_nothing_is_pending() {
+        let registry = Registry::new();
+        let held = registry.register(&labels("held", 0), None, 1000).unwrap();
+        let many: Vec<_> =
+            (0..600).map(|n| registry.register(&labels("m", n), None, 1000).unwrap()).collect();
+        let pending = registry.register(&labels("pending", 0), None, 1000).unwrap();
+        for (seq, series) in many.iter().chain([&pending, &held]).enumerate() {
+            series.touch(seq as u64 + 1);
+        }
+        let view = registry.pages();
+        let (pending_id, some_id, some_labels) = (pending.id(), many[7].id(), many[7].labels().to_vec());
+        drop((many, pending));
+        assert_eq!(registry.sweep(601, false), 0, "the first sweep only marks");
+        assert_eq!(registry.sweep(601, false), 600);
+        assert_eq!(registry.len(), 2);
+        assert!(registry.pages().get(pending_id).is_some());
+        assert_eq!(view.labels(some_id), some_labels, "a view taken before keeps what it saw");
+        drop(view);
+        let bytes = registry.bytes();
+        let again = registry.register(&labels("m", 9), None, 1000).unwrap();
+        assert!((again.id() as usize) < 602, "numbers are reused");
+        assert_eq!(registry.pages().labels(again.id()), again.labels());
+        assert_eq!(registry.bytes(), bytes + again.bytes());
+    }
+
+    #[test]
+    fn metadata_is_due_when_it_changes_and_once_an_interval() {
+        let registry = Registry::new();
+        let meta = |help: &str| Meta { help: help.into(), ..Meta::default() };
+        let series = registry.register(&labels("up", 1), Some(("up", meta("a"))), 1000).unwrap();
+        let family = series.family().unwrap();
+        assert!(family.take_due(10, 70) && !family.take_due(69, 129) && family.take_due(70, 130));
+        registry.register(&labels("up", 2), Some(("up", meta("a"))), 1000).unwrap();
+        assert!(!family.take_due(71, 131));
+        registry.describe("up", meta("b"));
+        assert!(family.take_due(72, 132) && &*family.meta().help == "b");
+    }
+}

@@ -1,0 +1,353 @@
+//! Pushing to a Pushgateway without waiting: [`Pusher`] for one group, [`Handler`] for whoever makes the requests
+//! itself, as prometheus_client does.
+//!
+//! A push is the state of its group: a newer PUT makes an older one needless, so what arrives is the newest state, however
+//! late. Pushers and handlers of one gateway with equal options share one connection, because only so can the newest of
+//! two pushes be known.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::input::group::{Group, gateway_url};
+use crate::ledger::{Dropped, Ledger};
+use crate::pending::gateway::{Gateway, Push};
+use crate::pending::source::{Headers, Source};
+use crate::send::endpoint::Endpoint;
+use crate::send::headers;
+use crate::send::transport::http::HttpTransport;
+use crate::send::transport::{HttpRequest, Method, Response, Transport};
+use crate::sender::{Flush, Kind, Parts, Report, Sender, Stats, closed};
+use crate::sys::ForkCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The connection to one gateway, shared by all who push there with the same options.
+struct Link {
+    gateway: Arc<Gateway>,
+    sender: Arc<Sender>,
+    /// Handlers and pushers that use it and are not closed.
+    users: AtomicUsize,
+}
+
+type Key = (u64, String);
+static LINKS: ForkCell<Mutex<HashMap<Key, Weak<Link>>>> = ForkCell::new();
+
+impl Link {
+    fn find(endpoint: &Arc<Endpoint>, config: &Arc<Config>) -> Result<Arc<Link>> {
+        let key = (config.fingerprint() ^ endpoint.fingerprint(), endpoint.origin());
+        let mut links = lock(LINKS.get_or_init(Mutex::default));
+        if let Some(link) = links.get(&key).and_then(Weak::upgrade)
+            && !link.sender.is_cleared()
+        {
+            return Ok(link);
+        }
+        let gateway = Arc::new(Gateway::new(config.clone(), Clock::Real));
+        let sender = Sender::registered(Parts {
+            config: config.clone(),
+            source: gateway.clone(),
+            transport: Arc::new(HttpTransport::new(endpoint.clone())?),
+            clock: Clock::Real,
+            url: endpoint.shown(),
+            path: endpoint.path_and_query().to_owned(),
+            kind: Kind::Pushes,
+        });
+        for warning in endpoint.warnings() {
+            sender.note(&warning, 0, true);
+        }
+        let link = Arc::new(Link { gateway, sender, users: AtomicUsize::new(0) });
+        links.retain(|_, link| link.strong_count() > 0);
+        links.insert(key, Arc::downgrade(&link));
+        Ok(link)
+    }
+}
+
+/// A link as one handler or pusher uses it, with the place up to which that one has reported.
+struct Use {
+    link: Arc<Link>,
+    cursor: Mutex<Ledger>,
+}
+
+impl Use {
+    fn new(link: Arc<Link>) -> Self {
+        link.users.fetch_add(1, Ordering::SeqCst);
+        // what others pushed before is not ours to report
+        let cursor = Mutex::new(link.gateway.balance().ledger);
+        Use { link, cursor }
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.link.users.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Takes over the requests that a push client makes: any gateway, any group, queued and sent by the worker.
+///
+/// Adds no label. Headers given with a push come before those of the options.
+pub struct Handler {
+    config: Arc<Config>,
+    closed: AtomicBool,
+    uses: ForkCell<Mutex<HashMap<String, Arc<Use>>>>,
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handler").finish_non_exhaustive()
+    }
+}
+
+/// A request as a push client hands it over.
+#[derive(Debug)]
+pub struct Handed<'a> {
+    /// The whole URL with the group's path.
+    pub url: &'a str,
+    /// PUT, POST or DELETE.
+    pub method: Method,
+    /// Headers; of names that differ in case alone the last one counts.
+    pub headers: Headers,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Handler {
+    /// A handler with these options. Nothing is read, started or connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for options that contradict each other.
+    pub fn new(config: Config) -> Result<Self> {
+        config.check()?;
+        Ok(Handler { config: Arc::new(config), closed: AtomicBool::new(false), uses: ForkCell::new() })
+    }
+
+    /// Queues a request and returns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a URL or header that breaks a rule; [`Error::TooLarge`]; [`Error::QueueFull`] with the
+    /// policies `error` and `block`; [`Error::Closed`]; [`Error::SenderFailed`].
+    pub fn push(&self, handed: Handed<'_>) -> Result<()> {
+        if self.closed.load(Ordering::SeqCst) {
+            return closed("handler");
+        }
+        check_headers(&handed.headers)?;
+        let (base, path) = split_url(handed.url);
+        let used = self.using(base)?;
+        let link = &used.link;
+        let push = Push {
+            method: handed.method,
+            path: path.into(),
+            headers: Arc::new(handed.headers),
+            body: handed.body.into(),
+        };
+        link.gateway.push(push).map_err(|e| link.sender.closed(e))?;
+        link.sender.nudge();
+        Ok(())
+    }
+
+    fn using(&self, base: &str) -> Result<Arc<Use>> {
+        let mut uses = lock(self.uses.get_or_init(Mutex::default));
+        if let Some(used) = uses.get(base)
+            && !used.link.sender.is_cleared()
+        {
+            return Ok(used.clone());
+        }
+        let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
+        let used = Arc::new(Use::new(Link::find(&endpoint, &self.config)?));
+        uses.insert(base.to_owned(), used.clone());
+        Ok(used)
+    }
+
+    fn all(&self) -> Vec<Arc<Use>> {
+        self.uses.get().map(|uses| lock(uses).values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Sends `handed` on the caller's thread: one request, no retry, any answer is returned.
+    ///
+    /// `timeout` is for the whole request; none means no limit. `limit` is how much of the answer's body is read.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a URL or header that breaks a rule, [`Error::Send`] when there is no answer.
+    pub fn send_now(&self, handed: &Handed<'_>, timeout: Option<Duration>, limit: usize) -> Result<Response> {
+        check_headers(&handed.headers)?;
+        let (base, path) = split_url(handed.url);
+        let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
+        let transport = HttpTransport::new(endpoint.clone())?.response_limit(limit);
+        let request = HttpRequest {
+            method: handed.method,
+            path_and_query: path,
+            headers: &handed.headers.0,
+            body: &handed.body,
+            attempt: 0,
+        };
+        let timeout = timeout.unwrap_or(Duration::from_secs(10 * 365 * 24 * 3600));
+        transport.send(&request, timeout).map_err(|failure| failure.into_error(endpoint.shown()))
+    }
+
+    /// Starts to flush every gateway this handler has pushed to, and does not wait.
+    #[must_use]
+    pub fn start_flush(&self, timeout: Duration) -> Flush {
+        Flush::start(self.all().iter().map(|u| u.link.sender.clone()), timeout)
+    }
+
+    /// Accepts no more and starts to flush.
+    #[must_use]
+    pub fn start_close(&self, timeout: Duration) -> Flush {
+        self.closed.store(true, Ordering::SeqCst);
+        self.start_flush(timeout)
+    }
+
+    /// Gives up what a close did not deliver, unless others push to the same gateway: then it stays theirs.
+    #[must_use]
+    pub fn finish_close(&self) -> Vec<Report> {
+        for used in self.all() {
+            if used.link.users.load(Ordering::SeqCst) <= 1 && used.link.sender.source.oldest().is_some() {
+                used.link.sender.clear(Dropped::Shutdown);
+            }
+        }
+        self.report()
+    }
+
+    /// What happened since the last report, gateway by gateway.
+    #[must_use]
+    pub fn report(&self) -> Vec<Report> {
+        self.all().iter().map(|u| u.link.sender.report(&u.cursor)).collect()
+    }
+
+    /// Everything counted, gateway by gateway.
+    #[must_use]
+    pub fn stats(&self) -> Vec<Stats> {
+        self.all().iter().map(|u| u.link.sender.stats()).collect()
+    }
+}
+
+fn check_headers(headers: &Headers) -> Result<()> {
+    headers.0.iter().try_for_each(|(name, value)| {
+        headers::check_name(name)?;
+        headers::value_bytes(&format!("header {name}"), value).map(drop)
+    })
+}
+
+/// The part of a push URL that names the gateway, and the path with its query.
+fn split_url(url: &str) -> (&str, &str) {
+    let start = url.find("://").map_or(0, |i| i + 3);
+    match url[start..].find('/') {
+        Some(i) => url.split_at(start + i),
+        None => (url, "/"),
+    }
+}
+
+/// Pushes the state of one group.
+#[derive(Debug)]
+pub struct Pusher {
+    handler: Handler,
+    url: String,
+    shown: String,
+}
+
+impl Pusher {
+    /// A pusher of the group `job` and `grouping_key` at `gateway` (`host:port` or a URL; a path before `/metrics` is kept).
+    ///
+    /// `instance` is added to the grouping key unless it has one or the option `instance` is empty, because two hosts that
+    /// push one group overwrite each other.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a gateway with a query, an empty job, a grouping label that breaks a rule.
+    pub fn new(
+        gateway: &str,
+        job: &str,
+        grouping_key: impl IntoIterator<Item = (String, String)>,
+        config: Config,
+    ) -> Result<Self> {
+        let mut pairs: Vec<(String, String)> = grouping_key.into_iter().collect();
+        if pairs.iter().all(|(name, _)| name != "instance") {
+            let instance = config.instance.clone().unwrap_or_else(crate::sys::host_name);
+            if !instance.is_empty() {
+                pairs.push(("instance".to_owned(), instance));
+            }
+        }
+        let group = Group::new(job, pairs)?;
+        let gateway = gateway_url(gateway)?;
+        let endpoint = Endpoint::parse(&gateway, "gateway", config.http())?;
+        HttpTransport::new(Arc::new(endpoint.clone()))?;
+        let url = format!("{gateway}{}", group.path());
+        Ok(Pusher {
+            handler: Handler::new(config)?,
+            shown: format!("{}{}", endpoint.origin(), group.path()),
+            url,
+        })
+    }
+
+    /// The group's URL, without user and password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.shown
+    }
+
+    /// Replaces the group by `body` (PUT).
+    ///
+    /// # Errors
+    /// As [`Handler::push`].
+    pub fn push(&self, body: Vec<u8>, content_type: &str) -> Result<()> {
+        self.request(Method::Put, body, content_type)
+    }
+
+    /// Replaces the families that `body` names (POST).
+    ///
+    /// # Errors
+    /// As [`Handler::push`].
+    pub fn add(&self, body: Vec<u8>, content_type: &str) -> Result<()> {
+        self.request(Method::Post, body, content_type)
+    }
+
+    /// Removes the group (DELETE).
+    ///
+    /// # Errors
+    /// As [`Handler::push`].
+    pub fn delete(&self) -> Result<()> {
+        self.request(Method::Delete, Vec::new(), "")
+    }
+
+    fn request(&self, method: Method, body: Vec<u8>, content_type: &str) -> Result<()> {
+        let mut headers = Headers::default();
+        if !content_type.is_empty() {
+            headers.0.push(("Content-Type".to_owned(), content_type.to_owned()));
+        }
+        self.handler.push(Handed { url: &self.url, method, headers, body })
+    }
+
+    /// Flushes for at most `timeout`.
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> Option<Report> {
+        self.handler.start_flush(timeout).finish();
+        self.handler.report().into_iter().next()
+    }
+
+    /// Accepts no more, flushes for at most `timeout`, gives up the rest.
+    #[must_use]
+    pub fn close(&self, timeout: Duration) -> Option<Report> {
+        self.handler.start_close(timeout).finish();
+        self.handler.finish_close().into_iter().next()
+    }
+
+    /// The handler behind it: flush, close and stats in steps.
+    #[must_use]
+    pub fn handler(&self) -> &Handler {
+        &self.handler
+    }
+}
+
+/// The error for a body that is no page at all is the gateway's to give; this names what a caller can get wrong here.
+pub fn method(name: &str) -> Result<Method> {
+    match name {
+        "PUT" => Ok(Method::Put),
+        "POST" => Ok(Method::Post),
+        "DELETE" => Ok(Method::Delete),
+        other => Err(Error::invalid("method", other, "must be PUT, POST or DELETE")),
+    }
+}
