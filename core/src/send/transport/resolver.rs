@@ -63,7 +63,7 @@ impl Resolver {
             port,
             shared: Arc::default(),
             lookup: Arc::new(lookup),
-            spawn: spawn_thread,
+            spawn: |name, run| crate::sys::spawn(name, run),
         }
     }
 
@@ -165,11 +165,6 @@ impl Shared {
 fn plain_text(error: &io::Error) -> String {
     let text = error.to_string();
     text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
-}
-
-/// The one place that starts a thread here.
-fn spawn_thread(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 impl ureq::unversioned::resolver::Resolver for Resolver {
