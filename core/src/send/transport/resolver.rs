@@ -67,6 +67,18 @@ impl Resolver {
         }
     }
 
+    /// As [`Resolver::new`], with another name service and another way to start threads.
+    #[cfg(test)]
+    pub fn scripted(
+        host: &str,
+        port: u16,
+        lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+        spawn: Option<Spawn>,
+    ) -> Self {
+        let new = Self::new(host, port);
+        Resolver { lookup: Arc::new(lookup), spawn: spawn.unwrap_or(new.spawn), ..new }
+    }
+
     /// The addresses, waiting at most `timeout`.
     pub fn resolve(&self, timeout: Duration) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
@@ -202,14 +214,13 @@ mod tests {
         let (answer, answers) = channel::<Found>();
         let (begin, begun) = channel();
         let channels = Mutex::new((answers, begin));
-        let mut resolver = Resolver::new("gw.example", 80);
-        resolver.lookup = Arc::new(move |host, port| {
+        let lookup = move |host: &str, port: u16| {
             assert_eq!((host, port), ("gw.example", 80));
             let channels = channels.lock().unwrap();
             channels.1.send(()).unwrap();
             channels.0.recv().unwrap_or_else(|_| Err(io::Error::other("the test ended")))
-        });
-        (resolver, answer, begun)
+        };
+        (Resolver::scripted("gw.example", 80, lookup, None), answer, begun)
     }
 
     fn no_threads(_: &str, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
