@@ -198,7 +198,7 @@ fn what_was_sent_is_known_through_tls_as_well() {
     let failure = transport.send(&POST, short).unwrap_err();
     assert_eq!((failure.kind, failure.ambiguous), (Kind::Timeout, true), "{failure}");
     // sizes around the buffers of TLS and of the socket, where the last write may look as if it had gone through
-    for size in [8 << 20, (8 << 20) + 1, 32 << 20] {
+    for size in [8 << 20, (8 << 20) + 1] {
         let body = vec![0; size];
         let failure = transport.send(&HttpRequest { body: &body, ..POST }, short).unwrap_err();
         assert_eq!((failure.kind, failure.ambiguous), (Kind::Timeout, false), "{size}: {failure}");
