@@ -153,8 +153,9 @@ impl<'a> Reader<'a> {
         if !separated && (self.format == Format::OpenMetrics || !matches!(keyword, Keyword::Help)) {
             return Err(self.cursor.expected("a blank after the metric name"));
         }
-        let text_at = self.cursor.pos();
+        let blank_at = self.cursor.pos();
         let text = self.cursor.line();
+        let value_at = blank_at + text.len().min(1);
         if !separated {
             // a HELP for `foo-bar`: Prometheus lets it pass, and here it is a comment, because it is no help of `foo`
             return Ok(());
@@ -171,14 +172,14 @@ impl<'a> Reader<'a> {
             }
             Keyword::Type => match text.trim_matches([' ', '\t']).parse() {
                 Ok(kind) => self.page.families[family].kind = kind,
-                Err(error) => return Err(self.cursor.error_at(text_at + 1, self.with_hint(text, error))),
+                Err(error) => return Err(self.cursor.error_at(value_at, self.with_hint(text, error))),
             },
             Keyword::Unit => {
                 let unit = text.get(1..).unwrap_or_default();
                 let fits = self.page.str(name).strip_suffix(unit).is_some_and(|base| base.ends_with('_'));
                 if !unit.is_empty() && !fits {
                     let rule = format!("unit {unit:?} must be the suffix of its metric's name, after _");
-                    return Err(self.cursor.error_at(text_at + 1, rule));
+                    return Err(self.cursor.error_at(value_at, rule));
                 }
                 self.page.families[family].unit = self.span(unit);
             }
