@@ -13,6 +13,7 @@ use crate::ledger::{Dropped, Ledger};
 use crate::pending::gateway::{Gateway, Push};
 use crate::pending::source::{Headers, Source};
 use crate::send::endpoint::Endpoint;
+use crate::send::headers;
 use crate::send::transport::http::HttpTransport;
 use crate::send::transport::{HttpRequest, Method, Response, Transport};
 use crate::sender::{Flush, Kind, Parts, Report, Sender, Stats, closed};
@@ -134,7 +135,7 @@ impl Handler {
         if self.closed.load(Ordering::SeqCst) {
             return closed("handler");
         }
-        crate::send::transport::check_headers(&handed.headers.0)?;
+        check_headers(&handed.headers)?;
         let (base, path) = split_url(handed.url);
         let used = self.using(base)?;
         let link = &used.link;
@@ -173,10 +174,10 @@ impl Handler {
     /// # Errors
     /// [`Error::Invalid`] for a URL or header that breaks a rule, [`Error::Send`] when there is no answer.
     pub fn send_now(&self, handed: &Handed<'_>, timeout: Option<Duration>, limit: usize) -> Result<Response> {
-        crate::send::transport::check_headers(&handed.headers.0)?;
+        check_headers(&handed.headers)?;
         let (base, path) = split_url(handed.url);
         let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
-        let transport = HttpTransport::new(endpoint.clone())?.with_response_limit(limit);
+        let transport = HttpTransport::new(endpoint.clone())?.response_limit(limit);
         let request = HttpRequest {
             method: handed.method,
             path_and_query: path,
@@ -223,6 +224,13 @@ impl Handler {
     pub fn stats(&self) -> Vec<Stats> {
         self.all().iter().map(|u| u.link.sender.stats()).collect()
     }
+}
+
+fn check_headers(headers: &Headers) -> Result<()> {
+    headers.0.iter().try_for_each(|(name, value)| {
+        headers::check_name(name)?;
+        headers::value_bytes(&format!("header {name}"), value).map(drop)
+    })
 }
 
 /// The part of a push URL that names the gateway, and the path with its query.

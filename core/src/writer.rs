@@ -204,23 +204,20 @@ impl Writer {
         for (name, _) in labels {
             check_label_name(name, scheme)?;
         }
-        let options = ReadOptions { scheme, ..ReadOptions::default() };
+        let options = ReadOptions { names: scheme, ..ReadOptions::default() };
         let page = exposition::read(page, Format::from_content_type(content_type)?, &options)?;
         let mut extra = labels.to_vec();
         extra.extend(
             self.shared.labels.iter().filter(|(n, _)| labels.iter().all(|(own, _)| own != n)).cloned(),
         );
         let mut batch = self.batch()?;
-        for family in page.families() {
-            let meta = Meta { kind: family.kind, help: (*family.help).into(), unit: (*family.unit).into() };
-            batch.local.queue.describe(family.name, meta);
-        }
+        let metas: Vec<(&str, Meta)> = page
+            .families()
+            .map(|f| (f.name, Meta { kind: f.kind, help: f.help.into(), unit: f.unit.into() }))
+            .collect();
         for sample in page.samples() {
-            let pairs = sample.labels.iter().map(|(n, v)| (&**n, &**v));
-            let labels = Labels::new(sample.name, pairs, &extra, scheme)?;
-            let family = sample.family.and_then(|i| page.families().get(i));
-            let meta = family
-                .map(|f| (f.name, Meta { kind: f.kind, help: (*f.help).into(), unit: (*f.unit).into() }));
+            let labels = Labels::new(sample.name, sample.labels.iter(), &extra, scheme)?;
+            let meta = metas.get(sample.family).cloned();
             batch.add_labels(&labels, sample.value, sample.timestamp_ms, meta)?;
         }
         let taken = batch.samples.len();

@@ -4,11 +4,11 @@ use super::credentials::{Credentials, SecretSource};
 use super::headers;
 use super::url::Url;
 use crate::error::{Error, Result};
-use once_cell::sync::OnceCell;
 use std::fmt;
-use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How to reach an endpoint: everything of the option table that the transport needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -205,9 +205,9 @@ impl Endpoint {
     /// them. Keyed at random for each process, because literal secrets go into it.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        static KEY: OnceCell<RandomState> = OnceCell::new();
-        let mut hasher = KEY.get_or_init(RandomState::new).build_hasher();
+        let mut hasher = DefaultHasher::new();
         let h = &mut hasher;
+        process_key().hash(h);
         self.url.origin().hash(h);
         self.url.path_and_query.hash(h);
         let options = &self.options;
@@ -237,6 +237,19 @@ impl Endpoint {
         (&options.proxy.no_proxy, options.proxy.from_environment).hash(h);
         (options.require_https, &options.user_agent).hash(h);
         hasher.finish()
+    }
+}
+
+/// Random and not 0, the same for the whole process. An atomic, because a fork could copy a lock that is held.
+fn process_key() -> u64 {
+    static KEY: AtomicU64 = AtomicU64::new(0);
+    match KEY.load(Ordering::Relaxed) {
+        0 => {
+            let key = RandomState::new().hash_one(0u8) | 1;
+            KEY.compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed)
+                .map_or_else(|first| first, |_| key)
+        }
+        key => key,
     }
 }
 

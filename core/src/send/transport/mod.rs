@@ -1,6 +1,12 @@
 //! One request over one connection: the trait, its implementation over HTTP/1.1, and one in memory for tests.
 
+mod exchange;
+mod failure;
+pub mod http;
 pub mod memory;
+mod proxy;
+mod resolver;
+mod tls;
 
 use crate::error::{Error, SendErrorKind};
 use std::time::Duration;
