@@ -177,7 +177,7 @@ impl Handler {
         check_headers(&handed.headers)?;
         let (base, path) = split_url(handed.url);
         let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
-        let transport = HttpTransport::new(endpoint.clone())?.response_limit(limit);
+        let transport = HttpTransport::new(endpoint.clone())?.with_response_limit(limit);
         let request = HttpRequest {
             method: handed.method,
             path_and_query: path,
@@ -246,8 +246,8 @@ fn split_url(url: &str) -> (&str, &str) {
 #[derive(Debug)]
 pub struct Pusher {
     handler: Handler,
+    target: String,
     url: String,
-    shown: String,
 }
 
 impl Pusher {
@@ -275,18 +275,15 @@ impl Pusher {
         let gateway = gateway_url(gateway)?;
         let endpoint = Endpoint::parse(&gateway, "gateway", config.http())?;
         HttpTransport::new(Arc::new(endpoint.clone()))?;
-        let url = format!("{gateway}{}", group.path());
-        Ok(Pusher {
-            handler: Handler::new(config)?,
-            shown: format!("{}{}", endpoint.origin(), group.path()),
-            url,
-        })
+        let path = group.path();
+        let url = format!("{}{path}", endpoint.shown().trim_end_matches('/'));
+        Ok(Pusher { handler: Handler::new(config)?, target: format!("{gateway}{path}"), url })
     }
 
     /// The group's URL, without user and password.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.shown
+        &self.url
     }
 
     /// Replaces the group by `body` (PUT).
@@ -318,7 +315,7 @@ impl Pusher {
         if !content_type.is_empty() {
             headers.0.push(("Content-Type".to_owned(), content_type.to_owned()));
         }
-        self.handler.push(Handed { url: &self.url, method, headers, body })
+        self.handler.push(Handed { url: &self.target, method, headers, body })
     }
 
     /// Flushes for at most `timeout`.
