@@ -177,6 +177,14 @@ impl Sender {
         self.signal.nudge();
     }
 
+    /// A whole request is ready: lets the worker look now, unless it waits out a back-off.
+    pub fn request_ready(self: &Arc<Self>) {
+        self.ensure_worker();
+        if !self.signal.pausing.load(Ordering::Relaxed) {
+            self.signal.nudge();
+        }
+    }
+
     #[cold]
     fn start_worker(self: &Arc<Self>) {
         let now = self.clock.now();
