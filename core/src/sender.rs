@@ -307,10 +307,14 @@ impl Sender {
             items,
             times: 1,
         };
-        lock(&self.notes).recent.note(event, log);
         if log {
-            FRESH.store(true, Ordering::Release);
+            let mut lines = lock(LOG.get_or_init(Mutex::default));
+            if lines.len() < LOG_LINES {
+                lines.push(event.clone());
+                FRESH.store(true, Ordering::Release);
+            }
         }
+        lock(&self.notes).recent.note(event);
     }
 
     /// What happened since `cursor`, which is moved to now.
@@ -342,7 +346,10 @@ impl Sender {
 }
 
 static SENDERS: ForkCell<Mutex<Vec<Arc<Sender>>>> = ForkCell::new();
+static LOG: ForkCell<Mutex<Vec<Event>>> = ForkCell::new();
 static FRESH: AtomicBool = AtomicBool::new(false);
+/// Lines kept for a log that nobody takes.
+const LOG_LINES: usize = 64;
 
 fn senders() -> &'static Mutex<Vec<Arc<Sender>>> {
     SENDERS.get_or_init(Mutex::default)
@@ -354,16 +361,12 @@ pub(crate) fn prune() {
         let mut all = lock(senders());
         let (used, unused) = std::mem::take(&mut *all)
             .into_iter()
-            .partition(|s| Arc::strong_count(s) > 1 || s.source.oldest().is_some() || has_fresh(s));
+            .partition(|s| Arc::strong_count(s) > 1 || s.source.oldest().is_some());
         *all = used;
         unused
     };
     // outside the lock, because it closes connections
     drop(unused);
-}
-
-fn has_fresh(sender: &Sender) -> bool {
-    lock(&sender.notes).recent.has_fresh()
 }
 
 /// Whether [`take_log`] has something, for one atomic load.
@@ -379,7 +382,7 @@ pub fn take_log() -> Vec<Event> {
     if !FRESH.swap(false, Ordering::AcqRel) {
         return Vec::new();
     }
-    lock(senders()).iter().flat_map(|s| lock(&s.notes).recent.take_fresh()).collect()
+    LOG.get().map(|lines| std::mem::take(&mut *lock(lines))).unwrap_or_default()
 }
 
 /// A flush of several senders under way; waits in slices so that a caller can look after signals in between.
