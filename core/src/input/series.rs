@@ -405,7 +405,7 @@ mod tests {
         let series = registry.register(&labels("up", 1), Some(("up", meta("a"))), 1000).unwrap().0;
         let family = series.family().unwrap();
         assert!(family.take_due(10, 70) && !family.take_due(69, 129) && family.take_due(70, 130));
-        registry.register(&labels("up", 2), Some(("up", meta("a"))), 1000).unwrap().0;
+        registry.register(&labels("up", 2), Some(("up", meta("a"))), 1000).unwrap();
         assert!(!family.take_due(71, 131));
         registry.describe("up", meta("b"));
         assert!(family.take_due(72, 132) && &*family.meta().help == "b");
