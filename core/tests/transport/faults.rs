@@ -112,7 +112,7 @@ fn nobody_listens() {
     let failure = transport(&format!("http://{address}/")).send(&POST, AMPLE).unwrap_err();
     assert_eq!(
         failure,
-        Failure::new(Kind::Connect, format!("connection refused by {address}")),
+        Failure::new(Kind::Refused, format!("connection refused by {address}")),
         "nothing was sent"
     );
 }
