@@ -188,21 +188,10 @@ impl Queue {
     #[inline]
     pub fn append(&self, series: &SeriesData, value: f64, timestamp_ms: i64) -> Result<Nudge> {
         let mut guard = self.lock();
-        let state = &mut *guard;
-        if state.queued < state.max_queued
-            && !state.closed
-            && let Some(chunk) = state.chunks.back_mut()
-            && chunk.samples.len() < self.chunk
-        {
-            chunk.samples.push(RawSample { series: series.id(), value, timestamp_ms });
-            let full = chunk.samples.len() == self.chunk;
-            state.queued += 1;
-            state.tail += 1;
-            state.ledger.accepted += 1;
-            series.touch(state.tail);
-            return Ok(if full { Nudge::Now } else { Nudge::Later });
+        if !guard.has_room(self.chunk) {
+            guard = self.make_room(guard)?;
         }
-        self.append_slowly(guard, series, value, timestamp_ms)
+        Ok(guard.add(series, value, timestamp_ms, self.chunk))
     }
 
     /// Queues many samples; a lock a request's worth of them, because a long one would hold up other threads.
@@ -217,42 +206,23 @@ impl Queue {
         let mut samples = samples.into_iter().peekable();
         while samples.peek().is_some() {
             let mut guard = self.lock();
-            for _ in 0..self.chunk {
-                let Some((series, value, timestamp_ms)) = samples.next() else { break };
-                let state = &mut *guard;
-                if state.queued < state.max_queued
-                    && !state.closed
-                    && let Some(chunk) = state.chunks.back_mut()
-                    && chunk.samples.len() < self.chunk
-                {
-                    chunk.samples.push(RawSample { series: series.id(), value, timestamp_ms });
-                    if chunk.samples.len() == self.chunk {
-                        nudge = Nudge::Now;
-                    }
-                    state.queued += 1;
-                    state.tail += 1;
-                    state.ledger.accepted += 1;
-                    series.touch(state.tail);
-                    continue;
+            for (series, value, timestamp_ms) in samples.by_ref().take(self.chunk) {
+                if !guard.has_room(self.chunk) {
+                    guard = self.make_room(guard)?;
                 }
-                if self.append_slowly(guard, series, value, timestamp_ms)? == Nudge::Now {
+                if guard.add(series, value, timestamp_ms, self.chunk) == Nudge::Now {
                     nudge = Nudge::Now;
                 }
-                guard = self.lock();
             }
         }
         Ok(nudge)
     }
 
+    /// Makes room for one more sample in the last chunk, as the overflow policy says. Where the sample itself is to be
+    /// dropped there is no room, which [`State::add`] counts.
     #[cold]
-    fn append_slowly(
-        &self,
-        mut guard: MutexGuard<'_, State>,
-        series: &SeriesData,
-        value: f64,
-        timestamp_ms: i64,
-    ) -> Result<Nudge> {
-        let deadline = Instant::now() + self.config.block_timeout;
+    fn make_room<'q>(&'q self, mut guard: MutexGuard<'q, State>) -> Result<MutexGuard<'q, State>> {
+        let mut deadline = None;
         loop {
             let state = &mut *guard;
             if state.closed {
@@ -263,14 +233,13 @@ impl Queue {
             }
             match self.config.overflow {
                 Overflow::DropOldest if state.drop_oldest() => break,
-                Overflow::DropOldest | Overflow::DropNewest => {
-                    state.ledger.accepted += 1;
-                    state.ledger.drop_items(Dropped::QueueFull, 1);
-                    return Ok(Nudge::Later);
-                }
+                Overflow::DropOldest | Overflow::DropNewest => return Ok(guard),
                 Overflow::Error => return Err(self.full(state)),
                 Overflow::Block => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let now = Instant::now();
+                    let left = deadline
+                        .get_or_insert(now + self.config.block_timeout)
+                        .saturating_duration_since(now);
                     if left.is_zero() {
                         return Err(self.full(state));
                     }
@@ -283,15 +252,7 @@ impl Queue {
             let samples = state.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.chunk));
             state.chunks.push_back(Chunk { samples, start: 0, opened: self.clock.now() });
         }
-        if let Some(chunk) = state.chunks.back_mut() {
-            chunk.samples.push(RawSample { series: series.id(), value, timestamp_ms });
-        }
-        state.queued += 1;
-        state.tail += 1;
-        state.ledger.accepted += 1;
-        series.touch(state.tail);
-        let full = state.chunks.back().is_some_and(|c| c.samples.len() == self.chunk);
-        Ok(if full { Nudge::Now } else { Nudge::Later })
+        Ok(guard)
     }
 
     fn full(&self, state: &State) -> Error {
@@ -403,6 +364,32 @@ impl Queue {
 }
 
 impl State {
+    /// Whether one more sample fits: into the bounds and into the last chunk.
+    #[inline]
+    fn has_room(&self, chunk: usize) -> bool {
+        self.queued < self.max_queued
+            && !self.closed
+            && self.chunks.back().is_some_and(|last| last.samples.len() < chunk)
+    }
+
+    /// Adds a sample to the last chunk; where there is no room it is accepted and dropped.
+    #[inline]
+    fn add(&mut self, series: &SeriesData, value: f64, timestamp_ms: i64, chunk: usize) -> Nudge {
+        self.ledger.accepted += 1;
+        let room = self.queued < self.max_queued;
+        let Some(last) = self.chunks.back_mut().filter(|last| room && last.samples.len() < chunk) else {
+            self.ledger.drop_items(Dropped::QueueFull, 1);
+            return Nudge::Later;
+        };
+        last.samples.push(RawSample { series: series.id(), value, timestamp_ms });
+        let full = last.samples.len() == chunk;
+        self.queued += 1;
+        self.tail += 1;
+        series.touch(self.tail);
+        if full { Nudge::Now } else { Nudge::Later }
+    }
+
+    /// Makes room by the oldest sample that no request was made of yet.
     fn drop_oldest(&mut self) -> bool {
         let Some(front) = self.chunks.front_mut() else { return false };
         front.start += 1;

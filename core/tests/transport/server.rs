@@ -1,7 +1,7 @@
 //! A receiver in a few lines: every connection goes to one closure on a thread of its own.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -12,8 +12,6 @@ use std::thread::JoinHandle;
 pub struct Seen {
     pub head: String,
     pub body: Vec<u8>,
-    /// Which connection it came over, from 0.
-    pub connection: usize,
 }
 
 impl Seen {
@@ -105,13 +103,13 @@ impl Drop for Server {
 impl Connection {
     /// Answers requests until the peer closes.
     pub fn serve(self, answer: impl Fn(&Seen) -> Vec<u8>) {
-        let Connection { mut stream, number, seen } = self;
-        serve(&mut stream, number, &seen, answer);
+        let Connection { mut stream, seen, .. } = self;
+        serve(&mut stream, &seen, answer);
     }
 
     /// Reads one request and reports it.
     pub fn request(&mut self) -> Seen {
-        let request = read_request(&mut self.stream, self.number).expect("a request");
+        let request = read_request(&mut self.stream).expect("a request");
         let _ = self.seen.send(request.clone());
         request
     }
@@ -125,15 +123,10 @@ impl Connection {
         let mut sink = [0; 4096];
         while matches!(self.stream.read(&mut sink), Ok(n) if n > 0) {}
     }
-
-    /// Ends the connection with a reset: closing with unread bytes does that.
-    pub fn reset(self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
-    }
 }
 
-pub fn serve(stream: &mut dyn Stream, number: usize, seen: &Sender<Seen>, answer: impl Fn(&Seen) -> Vec<u8>) {
-    while let Some(request) = read_request(stream, number) {
+pub fn serve(stream: &mut dyn Stream, seen: &Sender<Seen>, answer: impl Fn(&Seen) -> Vec<u8>) {
+    while let Some(request) = read_request(stream) {
         let bytes = answer(&request);
         let _ = seen.send(request);
         if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() {
@@ -142,7 +135,7 @@ pub fn serve(stream: &mut dyn Stream, number: usize, seen: &Sender<Seen>, answer
     }
 }
 
-pub fn read_request(stream: &mut dyn Stream, connection: usize) -> Option<Seen> {
+pub fn read_request(stream: &mut dyn Stream) -> Option<Seen> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -155,7 +148,7 @@ pub fn read_request(stream: &mut dyn Stream, connection: usize) -> Option<Seen> 
         }
     };
     let mut body = bytes.split_off(end);
-    let mut seen = Seen { head: String::from_utf8_lossy(&bytes).into_owned(), body: Vec::new(), connection };
+    let mut seen = Seen { head: String::from_utf8_lossy(&bytes).into_owned(), body: Vec::new() };
     let length: usize = seen.all("content-length").first().map_or(0, |n| n.parse().unwrap());
     let mut part = vec![0; 65536];
     while body.len() < length {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::config::Config;
 
-/// Bytes of an answer's body that are kept, unless [`HttpTransport::response_limit`] sets another number.
+/// Bytes of an answer's body that are kept, unless [`HttpTransport::with_response_limit`] sets another number.
 pub const RESPONSE_LIMIT: usize = 4096;
 /// An answer whose status is known is not waited for longer than this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -88,7 +88,7 @@ impl HttpTransport {
 
     /// Keeps up to `bytes` of an answer's body instead of 4096.
     #[must_use]
-    pub fn response_limit(self, bytes: usize) -> Self {
+    pub fn with_response_limit(self, bytes: usize) -> Self {
         HttpTransport { response_limit: bytes, ..self }
     }
 
