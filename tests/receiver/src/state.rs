@@ -70,7 +70,8 @@ pub struct Recorded {
     pub decoded: Decoded,
     /// Whether it went into the store or, in a proxy, to the upstream.
     pub stored: bool,
-    /// The status that was answered, once the answer was written to its end.
+    /// The status that was answered, once the answer was written to its end. A client may have read the answer a
+    /// moment before this is set: wait with [`crate::Receiver::wait_answered`].
     pub answered: Option<u16>,
 }
 
