@@ -21,6 +21,7 @@ import hmac
 import math
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -115,6 +116,7 @@ class Receiver:
       and leaves nothing behind.
     * ``write_path="/api/v1/prom/write"``: remote write to another path is answered 404. By default every path that is not
       a gateway's is one of remote write.
+    * ``tls``: a context with a certificate; it then speaks https.
     * ``port``: that port instead of a free one.
     * ``log``: called with one readable line a sample and a push.
     """
@@ -126,6 +128,7 @@ class Receiver:
         bearer_token: str | None = None,
         headers: Mapping[str, str] | None = None,
         write_path: str | None = None,
+        tls: ssl.SSLContext | None = None,
         port: int = 0,
         log: Callable[[str], None] | None = None,
     ) -> None:
@@ -135,6 +138,7 @@ class Receiver:
         if bearer_token is not None:
             self._demanded["authorization"] = b"Bearer " + bearer_token.encode()
         self._write_path = write_path
+        self._tls = tls
         self._asked_port = port
         self._log = log
         self._server: _Server | None = None
@@ -160,6 +164,11 @@ class Receiver:
         """Starts to listen."""
         self._down = False
         self._server = _Server(("127.0.0.1", self._port or self._asked_port), self)
+        if self._tls is not None:
+            # The handshake is the connection's thread's, or a client that stalls it would stall them all.
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._port = int(self._server.server_address[1])
         # The interval is how long `close` may take.
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="receiver", daemon=True).start()
@@ -200,7 +209,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """The URL without a path."""
-        return f"http://{self.gateway}"
+        return f"{'http' if self._tls is None else 'https'}://{self.gateway}"
 
     @property
     def write_url(self) -> str:
