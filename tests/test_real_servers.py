@@ -199,12 +199,14 @@ def without_own_families(page: Page) -> Page:
 def test_the_servers_own_pages_at_a_gateway(pushgateway: Pushgateway, pages: list[Page]) -> None:
     texts = [without_own_families(page) for page in pages if page.content_type.startswith("text/plain")]
     assert len(texts) == 6
-    for index, page in enumerate(texts):
-        with promwrite.Pusher(pushgateway.address, job=page.source, instance="") as pusher:
-            # PUT and POST alike
-            (pusher.push_text if index % 2 else pusher.add_text)(page.text)
-            report = pusher.flush(timeout=30)
-            assert report, report
+    with promwrite.Handler() as handler:
+        for page, method in zip(texts, ["PUT", "POST"] * 3, strict=True):
+            url = f"{pushgateway.url}/metrics/job/{page.source}"
+            headers = [("Content-Type", page.content_type)]
+            handler(url=url, method=method, timeout=30, headers=headers, data=page.text.encode())()
+        report = handler.flush(timeout=30)
+        assert report, report
+        assert report.delivered == len(texts)
     groups = pushgateway.groups()
     for page in texts:
         # a gateway refuses nothing of these and adds the job to each series

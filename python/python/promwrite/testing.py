@@ -526,7 +526,7 @@ def decompress(body: bytes, encoding: str) -> bytes:
     if encoding == "gzip":
         return gzip.decompress(body)
     if encoding == "snappy":
-        return _promwrite.decompress_snappy_frames(body)
+        return _promwrite.snappy_unframe(body)
     if encoding not in ("", "identity"):
         raise RefusedError(415, f"content encoding {encoding!r} is unknown")
     return body
