@@ -54,7 +54,9 @@ def number(value: int) -> float:
 def key(pairs: dict[str, str] | Key) -> Key:
     """A label set to compare: bounds of buckets and quantiles as numbers, because "1" and "1.0" are the same bound."""
     return frozenset(
-        (name, repr(float(value)) if name in ("le", "quantile") else value) for name, value in dict(pairs).items() if value
+        (name, repr(float(value)) if name in ("le", "quantile") else value)
+        for name, value in dict(pairs).items()
+        if value
     )
 
 

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import promwrite
 import pytest
@@ -64,9 +64,21 @@ SECONDS = 1_700_000_000
 MILLISECONDS = SECONDS * 1000
 
 CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] = {
-    "url without host": (lambda g: promwrite.Writer("http:///write"), promwrite.InvalidError, ["url", "http:///write", "host"]),
-    "url without scheme": (lambda g: promwrite.Writer("prometheus:9090/write"), promwrite.InvalidError, ["url", "prometheus:9090", "http"]),
-    "unknown scheme": (lambda g: promwrite.Writer("ftp://host/write"), promwrite.InvalidError, ["url", "ftp://host", "http"]),
+    "url without host": (
+        lambda g: promwrite.Writer("http:///write"),
+        promwrite.InvalidError,
+        ["url", "http:///write", "host"],
+    ),
+    "url without scheme": (
+        lambda g: promwrite.Writer("prometheus:9090/write"),
+        promwrite.InvalidError,
+        ["url", "prometheus:9090", "http"],
+    ),
+    "unknown scheme": (
+        lambda g: promwrite.Writer("ftp://host/write"),
+        promwrite.InvalidError,
+        ["url", "ftp://host", "http"],
+    ),
     "empty url": (lambda g: promwrite.Writer(""), promwrite.InvalidError, ["url", '""']),
     "query in a gateway": (
         lambda g: promwrite.Pusher("http://gw:9091?token=x", "a").push(registry()),
@@ -78,8 +90,16 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         promwrite.InvalidError,
         ["gateway", "query"],
     ),
-    "bad label name": (lambda g: g.writer.series("m", {"a-b": "x"}), promwrite.InvalidError, ["label", "a-b", "[a-zA-Z_]"]),
-    "bad metric name": (lambda g: g.writer.append("a b", 1), promwrite.InvalidError, ["metric name", "a b", "[a-zA-Z_:]"]),
+    "bad label name": (
+        lambda g: g.writer.series("m", {"a-b": "x"}),
+        promwrite.InvalidError,
+        ["label", "a-b", "[a-zA-Z_]"],
+    ),
+    "bad metric name": (
+        lambda g: g.writer.append("a b", 1),
+        promwrite.InvalidError,
+        ["metric name", "a b", "[a-zA-Z_:]"],
+    ),
     "empty metric name": (lambda g: g.writer.append("", 1), promwrite.InvalidError, ["metric name", '""']),
     "the name as a label": (lambda g: g.writer.append("m", 1, {"__name__": "x"}), promwrite.InvalidError, ["__name__"]),
     "duplicate label in a page": (
@@ -172,7 +192,11 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         promwrite.ExpositionError,
         ["line 900", "column"],
     ),
-    "a number that is none": (lambda g: g.writer.push_text("m 1_000\n"), promwrite.ExpositionError, ["line 1", "1_000"]),
+    "a number that is none": (
+        lambda g: g.writer.push_text("m 1_000\n"),
+        promwrite.ExpositionError,
+        ["line 1", "1_000"],
+    ),
     "64 MiB in one push": (
         lambda g: g.pusher.push_text(b"m 1\n" * (16 << 20)),
         promwrite.TooLargeError,
@@ -183,7 +207,11 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         promwrite.TooLargeError,
         ["bytes", "allowed"],
     ),
-    "bytes that are not UTF-8": (lambda g: g.writer.push_text(b'm{a="\xff"} 1\n'), promwrite.ExpositionError, ["line 1", "UTF-8"]),
+    "bytes that are not UTF-8": (
+        lambda g: g.writer.push_text(b'm{a="\xff"} 1\n'),
+        promwrite.ExpositionError,
+        ["line 1", "UTF-8"],
+    ),
     "surrogates": (lambda g: g.writer.append("m", 1, {"a": "\ud800"}), ValueError, ["surrogates"]),
     "an unknown content type": (
         lambda g: g.writer.push_text("m 1\n", content_type="application/json"),

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,10 @@ def test_tencent_remote_write() -> None:
 def test_tencent_pushgateway() -> None:
     with Receiver(basic_auth=("1250000000", "t0ken")) as receiver:
         run("tencent_pushgateway", TMP_ADDRESS=receiver.gateway, TMP_APPID="1250000000", TMP_TOKEN="t0ken")
-        assert 'rows_loaded_total{stage="load"} 1200.0\n' in receiver.group("batchA", instance="127.0.0.1", worker="7").text
+        assert (
+            'rows_loaded_total{stage="load"} 1200.0\n'
+            in receiver.group("batchA", instance="127.0.0.1", worker="7").text
+        )
         assert [push.method for push in receiver.pushes] == ["PUT"]
 
 
@@ -85,8 +89,10 @@ def test_numpy_extend(promwrite_receiver: Receiver) -> None:
     run("numpy_extend", URL=promwrite_receiver.write_url)
     (samples,) = promwrite_receiver.samples.values()
     assert len(samples) == 10_000
-    assert {later.timestamp_ms - sooner.timestamp_ms for sooner, later in zip(samples, samples[1:], strict=False)} == {10}
-    assert [sample.value for sample in samples] == pytest.approx([math.sin(20 * n / 9999) for n in range(10_000)], abs=1e-12)
+    assert {later.timestamp_ms - sooner.timestamp_ms for sooner, later in pairwise(samples)} == {10}
+    assert [sample.value for sample in samples] == pytest.approx(
+        [math.sin(20 * n / 9999) for n in range(10_000)], abs=1e-12
+    )
 
 
 def test_batch_without_gateway(promwrite_receiver: Receiver) -> None:
@@ -125,7 +131,9 @@ def test_changed_import(pushgateway: Pushgateway) -> None:
     assert group == stored_labels({"job": "batchA", "worker": "7"})
     found = {dict(s)["__name__"] + dict(s).get("le", ""): value for s, value in series.items()}
     assert found["file_size_bytes_sum"] == bits("88880")
-    assert [found[f"file_size_bytes_bucket{le}"] for le in ("100", "1000", "10000", "+Inf")] == [bits(n) for n in "1234"]
+    assert [found[f"file_size_bytes_bucket{le}"] for le in ("100", "1000", "10000", "+Inf")] == [
+        bits(n) for n in "1234"
+    ]
 
 
 def test_pusher(pushgateway: Pushgateway) -> None:
@@ -156,7 +164,9 @@ def test_prometheus_remote_write_with_credentials(prometheus_binary: Path) -> No
 def test_victoriametrics(victoria_metrics: VictoriaMetrics) -> None:
     before = time.time_ns() // 1_000_000
     run("victoriametrics", URL=victoria_metrics.write_url)
-    ((series, samples),) = victoria_metrics.query_range_raw("tank_level_ratio", before - 7_200_000, before + 60_000).items()
+    ((series, samples),) = victoria_metrics.query_range_raw(
+        "tank_level_ratio", before - 7_200_000, before + 60_000
+    ).items()
     assert dict(series)["tank"] == "north"
     assert len(samples) == 61
     assert samples[-1][1] == bits("0.75")

@@ -1,5 +1,5 @@
-"""Faults of networks and receivers, through Python: the caller is never held, nothing is lost that can be kept, and the
-numbers say what happened. `core/tests` has the same faults in more detail; here is what a Python program sees of them."""
+"""Faults of networks and receivers, through Python: the caller is never held, nothing is lost that can be kept, and
+the numbers say what happened. `core/tests` has the same faults in more detail; here is what a Python program sees of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import promwrite
@@ -51,6 +52,10 @@ def writers() -> Iterator[Writers]:
             return writer
 
         yield make
+
+
+def thread_count() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def write_url(receiver: FaultReceiver) -> str:
@@ -317,11 +322,11 @@ def test_a_stopped_receiver_costs_nothing(writers: Writers) -> None:
             for number in range(1, 4):
                 writer.append("m", number, timestamp=1_700_000_000 + number)
                 assert writer.flush(timeout=0.3).pending == number
-            threads = len(os.listdir("/proc/self/task"))
+            threads = thread_count()
         finally:
             os.kill(receiver.pid, signal.SIGCONT)
         assert writer.flush(timeout=30)
-        assert len(os.listdir("/proc/self/task")) <= threads
+        assert thread_count() <= threads
         values = {value for _, value in receiver.samples({"__name__": "m"})}
         assert values == {0, 1, 2, 3}
 
@@ -388,10 +393,14 @@ def test_a_full_queue_raises_where_asked(writers: Writers) -> None:
         options = {"queue_config.capacity": 100, "queue_config.overflow": "error"}
         writer = writers(write_url(receiver), **options)
         taken = 0
-        with pytest.raises(promwrite.QueueFullError, match="queue: full") as raised:
-            while taken < 1000:
+
+        def fill() -> None:
+            nonlocal taken
+            for taken in range(1000):
                 writer.append("m", 1, {"n": str(taken)})
-                taken += 1
+
+        with pytest.raises(promwrite.QueueFullError, match="queue: full") as raised:
+            fill()
         assert isinstance(raised.value, BufferError)
         assert raised.value.retryable
         assert 90 <= taken <= 110

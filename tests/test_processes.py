@@ -1,4 +1,4 @@
-"""How processes end, fork, are interrupted and are run by servers of processes: what a job handed over arrives, or is told."""
+"""How processes end, fork and are interrupted: what a job handed over arrives, or the job is told that it does not."""
 
 from __future__ import annotations
 
@@ -186,9 +186,10 @@ def test_daemon_threads_that_push_to_the_end(promwrite_receiver: Receiver) -> No
 
 
 def test_a_fork_while_sending_mixes_nothing_up() -> None:
-    with FaultReceiver([hold()]) as receiver, running(
-        "fork_while_sending", environment(receiver.url + "/api/v1/write", receiver.address)
-    ) as child:
+    with (
+        FaultReceiver([hold()]) as receiver,
+        running("fork_while_sending", environment(receiver.url + "/api/v1/write", receiver.address)) as child,
+    ):
         assert lines(child.stdout).readline() == "ready\n"
         assert receiver.wait(1, "held")
         tell(child)
@@ -199,9 +200,7 @@ def test_a_fork_while_sending_mixes_nothing_up() -> None:
         tell(child)
         assert child.wait(60) == 0, lines(child.stderr).read()
         of = {
-            request.series[0].labels["process"]: request.connection
-            for request in receiver.requests()
-            if request.series
+            request.series[0].labels["process"]: request.connection for request in receiver.requests() if request.series
         }
         assert set(of) == {"parent", "child"}
         assert of["parent"] != of["child"]
@@ -262,6 +261,7 @@ def test_a_secret_shows_nowhere(promwrite_receiver: Receiver) -> None:
     done = run("secrets", variables)
     assert done.returncode == 0, done.stderr
     assert "401" in done.stdout + done.stderr
+    assert done.stdout.count("names both ways: True") == 8
     assert canary not in done.stdout
     assert canary not in done.stderr
 

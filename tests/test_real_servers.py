@@ -193,7 +193,9 @@ def without_own_families(page: Page) -> Page:
     if not page.source.startswith("victoria-metrics"):
         return page
     lines = page.text.splitlines(keepends=True)
-    return page._replace(text="".join(line for line in lines if not line.lstrip("#HELPTYIN ").startswith(("go_", "process_"))))
+    return page._replace(
+        text="".join(line for line in lines if not line.lstrip("#HELPTYIN ").startswith(("go_", "process_")))
+    )
 
 
 def test_the_servers_own_pages_at_a_gateway(pushgateway: Pushgateway, pages: list[Page]) -> None:
@@ -264,7 +266,9 @@ def test_the_functions_and_the_pusher(pushgateway: Pushgateway) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("binary", binaries("prometheus") + binaries("victoria-metrics"), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "binary", binaries("prometheus") + binaries("victoria-metrics"), ids=lambda path: path.parent.name
+)
 def test_remote_write_with_wrong_credentials_is_held(binary: Path) -> None:
     kind = Prometheus if binary in binaries("prometheus") else VictoriaMetrics
     with kind(binary, basic_auth=True) as server:

@@ -140,7 +140,7 @@ def test_cls_without_trust_sends_nothing(cls_topic: tuple[Receiver, str]) -> Non
     assert (report.pending, receiver.requests) == (1, [])
     assert any("certificate" in failure.lower() for failure in report.failures), report.failures
     writer.close(timeout=0)
-    with pytest.raises(promwrite.InvalidError, match="url.*https"):
+    with pytest.raises(promwrite.InvalidError, match=r"url.*https"):
         promwrite.Writer(url.replace("https", "http"), options={"require_https": True})
 
 

@@ -1,14 +1,13 @@
-"""An old job that pushes to a gateway, when there is no gateway any more: its pushes become remote write. Job and grouping
-key become labels.
+"""An old job that pushes to a gateway, when there is no gateway any more: its pushes become remote write.
+Job and grouping key become labels.
 
 URL=http://127.0.0.1:9090/api/v1/write python batch_without_gateway.py
 """
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, push_to_gateway
-
 import promwrite
+from prometheus_client import CollectorRegistry, Counter, push_to_gateway
 
 writer = promwrite.Writer(os.environ["URL"])
 

@@ -5,9 +5,8 @@ BK_ADDRESS=10.0.0.1:4318 BK_TOKEN=… python blueking.py
 
 import os
 
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
-
 import promwrite
+from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 handler = promwrite.Handler(headers={"X-BK-TOKEN": os.environ["BK_TOKEN"]})
 

@@ -7,7 +7,6 @@ GATEWAY=127.0.0.1:9091 python changed_import.py
 import os
 
 from prometheus_client import CollectorRegistry, Histogram
-
 from promwrite import push_to_gateway
 
 registry = CollectorRegistry()

@@ -10,7 +10,8 @@ import urllib.request
 import promwrite
 
 request = urllib.request.Request(
-    os.environ["PAGE_URL"], headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+    os.environ["PAGE_URL"],
+    headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"},
 )
 with urllib.request.urlopen(request, timeout=10) as answer:
     page, content_type = answer.read(), answer.headers["Content-Type"]

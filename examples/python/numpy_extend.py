@@ -8,7 +8,6 @@ import sys
 import time
 
 import numpy as np
-
 import promwrite
 
 count = 10_000

@@ -5,9 +5,8 @@ GATEWAY=127.0.0.1:9091 python pushgateway_handler.py
 
 import os
 
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
-
 import promwrite
+from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 registry = CollectorRegistry()
 finished = Gauge("job_last_success_unixtime", "When the job finished.", registry=registry)

@@ -1,5 +1,5 @@
-"""A metric topic of Tencent Cloud CLS by remote write, with the SecretId and SecretKey of an account that may write to it
-(cls:MetricsRemoteWrite).
+"""A metric topic of Tencent Cloud CLS by remote write, with the SecretId and SecretKey of an account that may write
+to it (cls:MetricsRemoteWrite).
 
 CLS_HOST=ap-guangzhou.cls.tencentcs.com CLS_TOPIC=… CLS_SECRET_ID=… CLS_SECRET_KEY=… python tencent_cls.py
 [CLS_CA_FILE=ca.pem for a proxy with a certificate of its own]

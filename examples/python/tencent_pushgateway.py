@@ -1,4 +1,4 @@
-"""Tencent Cloud Managed Prometheus through its built-in Pushgateway: prometheus_client as before, only the handler is new.
+"""Tencent Cloud Managed Prometheus through its built-in Pushgateway: prometheus_client with another handler.
 
 TMP_ADDRESS=10.0.0.1:9090 TMP_APPID=1250000000 TMP_TOKEN=… python tencent_pushgateway.py
 """
@@ -6,9 +6,8 @@ TMP_ADDRESS=10.0.0.1:9090 TMP_APPID=1250000000 TMP_TOKEN=… python tencent_push
 import os
 import socket
 
-from prometheus_client import CollectorRegistry, Counter, push_to_gateway
-
 import promwrite
+from prometheus_client import CollectorRegistry, Counter, push_to_gateway
 
 ADDRESS = os.environ["TMP_ADDRESS"]
 handler = promwrite.Handler(basic_auth=(os.environ["TMP_APPID"], os.environ["TMP_TOKEN"]))

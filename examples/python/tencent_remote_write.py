@@ -1,4 +1,4 @@
-"""Tencent Cloud Managed Prometheus by remote write. Address, APPID and token stand on the instance's page of the console.
+"""Tencent Cloud Managed Prometheus by remote write. Address, APPID and token stand on the instance's page.
 
 TMP_ADDRESS=10.0.0.1:9090 TMP_APPID=1250000000 TMP_TOKEN=… python tencent_remote_write.py
 """

@@ -101,7 +101,9 @@ def test_what_is_no_write_request_is_refused(receiver: Receiver) -> None:
 
 def test_groups_as_a_gateway_keeps_them(receiver: Receiver) -> None:
     path = "/metrics/job/a/instance/i"
-    first = "# HELP x about x\n# TYPE x gauge\nx 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\nbare 4\n"
+    first = (
+        '# HELP x about x\n# TYPE x gauge\nx 1\n# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\nbare 4\n'
+    )
     assert send(receiver, "PUT", path, first.encode()) == (200, "")
     assert receiver.group("a", instance="i").text == first
     assert set(receiver.group("a", instance="i").families) == {"x", "h", "bare"}

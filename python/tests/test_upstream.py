@@ -1,4 +1,4 @@
-"""prometheus_client's own tests of pushing, from its source distribution, with our blocking handler in place of its own."""
+"""prometheus_client's own tests of pushing, from its source distribution, with our blocking handler for its own."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def test_their_push_tests_pass(sources: Path, tmp_path: Path, replaced: str) -> 
         "UPSTREAM_CALLS": str(tmp_path / "calls"),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "upstream_plugin", "-p", "no:cacheprovider"]
-        + ["-c", os.devnull, "--rootdir", str(sources), f"--junitxml={tmp_path / 'result.xml'}"]
-        + [str(sources / "tests" / "test_exposition.py") + "::TestPushGateway"],
+        [
+            *[sys.executable, "-m", "pytest", "-q", "-p", "upstream_plugin", "-p", "no:cacheprovider"],
+            *["-c", os.devnull, "--rootdir", str(sources), f"--junitxml={tmp_path / 'result.xml'}"],
+            str(sources / "tests" / "test_exposition.py") + "::TestPushGateway",
+        ],
         env=environment,
         capture_output=True,
         text=True,

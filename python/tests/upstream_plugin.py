@@ -1,7 +1,7 @@
 """A pytest plugin that puts ours in place of prometheus_client's, before its tests import anything.
 
-``UPSTREAM_REPLACED=handler``: the default handler. ``functions``: the three functions as well, with that handler, so that
-the body is rendered by us.
+``UPSTREAM_REPLACED=handler``: the default handler. ``functions``: the three functions as well, with that handler, so
+that the body is rendered by us.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""One real job, run with prometheus_client's own handler and with promwrite, against a receiver that is well and one that
-hangs: what arrived, how long each push held the job, and what the ledger says. `make demo` runs it.
+"""One real job, run with prometheus_client's own handler and with promwrite, against a receiver that is well and one
+that hangs: what arrived, how long each push held the job, and what the ledger says. `make demo` runs it.
 
     python demo.py                                                   the comparison, with a receiver of its own
     python demo.py --url URL --kind gateway|write [--user USER] [--password-file FILE] [--header-file FILE]
@@ -47,8 +47,10 @@ LABELS = {
 
 
 def run(client: str, folder: Path, *arguments: str, options: str = "{}") -> Run:
-    """Runs the job as a process of its own, because how it ends is part of the story. Options go by its input: a command
-    line is seen by everybody on the machine."""
+    """Runs the job as a process of its own, because how it ends is part of the story.
+
+    Options go by its input: a command line is seen by everybody on the machine.
+    """
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, JOB, "--client", client, "--parts", str(PUSHES), *arguments, folder],
@@ -79,7 +81,7 @@ def spread(values: list[float]) -> str:
     return f"{duration(statistics.median(values)):>7} … {duration(max(values)):>7}"
 
 
-HEAD = f"  {'':35} {'rendering a push':>20} {'handing it over':>20} {'the job':>9} {'with its end':>13}   what became of it"
+HEAD = f"  {'':35} {'rendering a push':>20} {'handing it over':>20} {'the job':>9} {'with its end':>13}   result"
 
 
 def row(result: Run, arrived: str) -> str:
@@ -112,7 +114,9 @@ def compare(folder: Path) -> int:
     failed = False
     with Receiver() as receiver:
         for hung in (False, True):
-            print(f"\nThe receiver {'hangs: it reads every request and answers none (timeout=2)' if hung else 'is well'}\n")
+            print(
+                f"\nThe receiver {'hangs: it reads every request, answers none (timeout=2)' if hung else 'is well'}\n"
+            )
             print(HEAD)
             lines = []
             for client in LABELS:
@@ -124,7 +128,9 @@ def compare(folder: Path) -> int:
                 result = run(client, folder, *where)
                 samples = sum(map(len, receiver.samples.values()))
                 failures = len(result.measured["failures"])
-                arrived = f"{samples} samples arrived" if "writer" in client else f"{len(receiver.pushes)} pushes arrived"
+                arrived = (
+                    f"{samples} samples arrived" if "writer" in client else f"{len(receiver.pushes)} pushes arrived"
+                )
                 if failures:
                     arrived += f", {failures} of {PUSHES} raised in the job"
                 print(row(result, arrived), flush=True)
@@ -139,7 +145,9 @@ def compare(folder: Path) -> int:
             print("\n".join(lines))
         receiver.recover()
     print(f"\nThe largest value that the writer's run brought: {dict(sample)} {newest.value:.0f}")
-    print("Median … longest of the pushes. 'With its end' is the whole process, with Python's start and what it flushes at exit.")
+    print(
+        "Median … longest of the pushes. 'With its end': the whole process, Python's start and the flush at its end too."
+    )
     return 1 if failed else 0
 
 
@@ -183,8 +191,10 @@ def main() -> int:
         parser.error("--url and --kind go together")
     files = [path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts]
     size = sum(path.stat().st_size for path in files)
-    print(f"The job reads {len(files)} source files ({size / 1e6:.2f} MB) of this repository, keeps counters, gauges and a")
-    print(f"histogram about them with prometheus_client, and pushes {PUSHES} times while it does.")
+    print(
+        f"The job reads {len(files)} source files ({size / 1e6:.2f} MB) of this repository, keeps counters, gauges and"
+    )
+    print(f"a histogram about them with prometheus_client, and pushes {PUSHES} times while it does.")
     return compare(given.folder) if given.url is None else once(given, given.folder)
 
 

@@ -30,7 +30,9 @@ def ledger() -> None:
 
 
 def vars_of(stats: Any) -> dict[str, Any]:
-    return {name: getattr(stats, name) for name in ("accepted", "delivered", "superseded", "rejected", "dropped", "pending")}
+    return {
+        name: getattr(stats, name) for name in ("accepted", "delivered", "superseded", "rejected", "dropped", "pending")
+    }
 
 
 class Metrics:

@@ -1,4 +1,4 @@
-"""A web application whose every request writes a sample and pushes a group: loaded once, before the workers are forked."""
+"""A web application whose every request writes a sample and pushes a group; loaded before the workers are forked."""
 
 from __future__ import annotations
 

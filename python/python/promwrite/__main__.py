@@ -28,8 +28,8 @@ def arguments() -> argparse.ArgumentParser:
     receive = commands.add_parser(
         "receive",
         help="print what arrives by remote write or as pushes",
-        description="A receiver for development on 127.0.0.1: remote write 1.0 and 2.0 at any path, the Pushgateway's API"
-        " at /metrics/job/…; one line a sample and a push. Ctrl-C ends it.",
+        description="A receiver for development on 127.0.0.1: remote write 1.0 and 2.0 at any path, the Pushgateway's"
+        " API at /metrics/job/…; one line a sample and a push. Ctrl-C ends it.",
     )
     receive.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
     receive.add_argument("--basic-auth", type=credentials, metavar="USER:PASSWORD", help="answer 401 without them")

@@ -114,8 +114,8 @@ class Receiver:
 
     * ``basic_auth=(user, password)``, ``bearer_token=…``, ``headers={name: value}``: a request without is answered 401
       and leaves nothing behind.
-    * ``write_path="/api/v1/prom/write"``: remote write to another path is answered 404. By default every path that is not
-      a gateway's is one of remote write.
+    * ``write_path="/api/v1/prom/write"``: remote write to another path is answered 404. By default every path that is
+      not a gateway's is one of remote write.
     * ``tls``: a context with a certificate; it then speaks https.
     * ``port``: that port instead of a free one.
     * ``log``: called with one readable line a sample and a push.
@@ -175,7 +175,7 @@ class Receiver:
         return self
 
     def close(self) -> None:
-        """Closes every connection and the port. What arrived stays readable; ``start`` listens on the same port again."""
+        """Closes every connection and the port. What arrived stays; ``start`` listens on the same port again."""
         if self._server is None:
             return
         self._server.shutdown()
@@ -297,8 +297,11 @@ class Receiver:
         hanging: int | None = None,
         timeout: float = 10.0,
     ) -> None:
-        """Returns when so many samples and pushes were taken, requests were answered, and requests hang, since the start
-        or the last ``clear``. TimeoutError, with the numbers, if that does not come within ``timeout`` seconds."""
+        """Returns when so many samples and pushes were taken, requests were answered, and requests hang.
+
+        Counted since the start or the last ``clear``. TimeoutError, with the numbers, if that does not come within
+        ``timeout`` seconds.
+        """
 
         def numbers() -> list[tuple[str, int, int | None]]:
             return [
@@ -315,7 +318,9 @@ class Receiver:
 
     # --- called by the server's threads ---
 
-    def _answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str], str]:
+    def _answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], str]:
         """Takes a request; status, headers and text of the answer."""
         answer: tuple[int, dict[str, str], str]
         try:
@@ -408,7 +413,9 @@ class Receiver:
                 group.families = parsed if method == "PUT" else {**group.families, **parsed}
             self._pushes.append(Push(method, key, text))
             series = sum(1 for line in text.splitlines() if line.strip() and not line.startswith("#"))
-            self._tell(f"{method} {render_labels(key.items())} {len(parsed)} families, {series} series, {len(body)} bytes")
+            self._tell(
+                f"{method} {render_labels(key.items())} {len(parsed)} families, {series} series, {len(body)} bytes"
+            )
             self._changed.notify_all()
         return 202 if method == "DELETE" else 200
 
@@ -494,7 +501,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is http.server's)
         """Silent: the receiver tells what arrived."""
 
 
