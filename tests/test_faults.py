@@ -1,5 +1,5 @@
 """Faults of networks and receivers, through Python: the caller is never held, nothing is lost that can be kept, and
-the numbers say what happened. `core/tests` has the same faults in more detail; here is what a Python program sees of them."""
+the numbers say what happened. `core/tests` has the same faults in more detail; this is what a program sees of them."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def compare(folder: Path) -> int:
         receiver.recover()
     print(f"\nThe largest value that the writer's run brought: {dict(sample)} {newest.value:.0f}")
     print(
-        "Median … longest of the pushes. 'With its end': the whole process, Python's start and the flush at its end too."
+        "Median … longest of the pushes. 'With its end': the whole process, Python's start and the flush at exit too."
     )
     return 1 if failed else 0
 
