@@ -127,7 +127,11 @@ pub enum Error {
 pub enum SendErrorKind {
     /// The host name did not resolve.
     Dns,
-    /// No connection: refused, unreachable, or not made in time. Nothing was sent.
+    /// Nobody listens at that port. Nothing was sent.
+    Refused,
+    /// There is no way to the host. Nothing was sent.
+    Unreachable,
+    /// The connection was not made in time. Nothing was sent.
     Connect,
     /// The TLS handshake failed. Nothing was sent.
     Tls,

@@ -167,26 +167,18 @@ impl Handler {
         self.uses.get().map(|uses| lock(uses).values().cloned().collect()).unwrap_or_default()
     }
 
-    /// Sends `handed` on the caller's thread: one request, no retry, any answer is returned.
-    ///
-    /// `timeout` is for the whole request; none means no limit. `limit` is how much of the answer's body is read.
+    /// One request that the caller waits for: no queue, no retry, a connection of its own. `limit` is how much of the
+    /// answer's body is read.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a URL or header that breaks a rule, [`Error::Send`] when there is no answer.
-    pub fn send_now(&self, handed: &Handed<'_>, timeout: Option<Duration>, limit: usize) -> Result<Response> {
+    /// [`Error::Invalid`] for a URL or header that breaks a rule.
+    pub fn call(&self, handed: Handed<'_>, limit: usize) -> Result<Call> {
         check_headers(&handed.headers)?;
         let (base, path) = split_url(handed.url);
         let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
-        let transport = HttpTransport::new(endpoint.clone())?.response_limit(limit);
-        let request = HttpRequest {
-            method: handed.method,
-            path_and_query: path,
-            headers: &handed.headers.0,
-            body: &handed.body,
-            attempt: 0,
-        };
-        let timeout = timeout.unwrap_or(Duration::from_secs(10 * 365 * 24 * 3600));
-        transport.send(&request, timeout).map_err(|failure| failure.into_error(endpoint.shown()))
+        let transport = HttpTransport::new(endpoint.clone())?.with_response_limit(limit);
+        let Handed { method, headers, body, .. } = handed;
+        Ok(Call { endpoint, transport, path: path.to_owned(), method, headers, body })
     }
 
     /// Starts to flush every gateway this handler has pushed to, and does not wait.
@@ -226,6 +218,51 @@ impl Handler {
     }
 }
 
+/// A request that is sent while its caller waits, made by [`Handler::call`].
+pub struct Call {
+    endpoint: Arc<Endpoint>,
+    transport: HttpTransport,
+    path: String,
+    method: Method,
+    headers: Headers,
+    body: Vec<u8>,
+}
+
+impl Call {
+    /// Sends it and returns any answer. `timeout` is for the whole request; none means no limit.
+    ///
+    /// # Errors
+    /// [`Error::Send`] when there is no answer.
+    pub fn send(&self, timeout: Option<Duration>) -> Result<Response> {
+        let request = HttpRequest {
+            method: self.method,
+            path_and_query: &self.path,
+            headers: &self.headers.0,
+            body: &self.body,
+            attempt: 0,
+        };
+        let timeout = timeout.unwrap_or(Duration::MAX);
+        self.transport.send(&request, timeout).map_err(|failure| failure.into_error(self.endpoint.shown()))
+    }
+
+    /// Ends [`Call::send`] from another thread: it fails as [`crate::error::SendErrorKind::Cancelled`].
+    pub fn cancel(&self) {
+        self.transport.cancel();
+    }
+
+    /// The gateway, without user and password.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.endpoint.shown()
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
 fn check_headers(headers: &Headers) -> Result<()> {
     headers.0.iter().try_for_each(|(name, value)| {
         headers::check_name(name)?;
@@ -246,8 +283,8 @@ fn split_url(url: &str) -> (&str, &str) {
 #[derive(Debug)]
 pub struct Pusher {
     handler: Handler,
+    target: String,
     url: String,
-    shown: String,
 }
 
 impl Pusher {
@@ -275,18 +312,15 @@ impl Pusher {
         let gateway = gateway_url(gateway)?;
         let endpoint = Endpoint::parse(&gateway, "gateway", config.http())?;
         HttpTransport::new(Arc::new(endpoint.clone()))?;
-        let url = format!("{gateway}{}", group.path());
-        Ok(Pusher {
-            handler: Handler::new(config)?,
-            shown: format!("{}{}", endpoint.origin(), group.path()),
-            url,
-        })
+        let path = group.path();
+        let url = format!("{}{path}", endpoint.shown().trim_end_matches('/'));
+        Ok(Pusher { handler: Handler::new(config)?, target: format!("{gateway}{path}"), url })
     }
 
     /// The group's URL, without user and password.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.shown
+        &self.url
     }
 
     /// Replaces the group by `body` (PUT).
@@ -318,7 +352,7 @@ impl Pusher {
         if !content_type.is_empty() {
             headers.0.push(("Content-Type".to_owned(), content_type.to_owned()));
         }
-        self.handler.push(Handed { url: &self.url, method, headers, body })
+        self.handler.push(Handed { url: &self.target, method, headers, body })
     }
 
     /// Flushes for at most `timeout`.

@@ -47,6 +47,20 @@ pub fn check_timestamp(timestamp_ms: i64, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
+/// Seconds since 1970 as milliseconds, checked against `now_ms`.
+///
+/// # Errors
+/// As [`check_timestamp`], with both readings of the number of seconds; [`Error::Invalid`] for one that is not finite.
+pub fn check_seconds(seconds: f64, now_ms: i64) -> Result<i64> {
+    if !seconds.is_finite() {
+        return Err(Error::invalid("timestamp", seconds.to_string(), "must be a finite number of seconds"));
+    }
+    // rounded, because 1.001 s is 1000.9999... ms; a cast of what is out of range saturates, and is refused
+    let timestamp_ms = (seconds * 1000.0).round() as i64;
+    check_timestamp(timestamp_ms, now_ms).map_err(|_| bad_timestamp(seconds as i64))?;
+    Ok(timestamp_ms)
+}
+
 #[cold]
 fn bad_timestamp(value: i64) -> Error {
     Error::InvalidTimestamp {
@@ -544,6 +558,18 @@ mod tests {
         let micros = check_timestamp(1_700_000_000_000_000, now).unwrap_err().to_string();
         assert!(micros.contains("after the year 9000"), "{micros}");
         assert!(check_timestamp(i64::MIN, now).is_err() && check_timestamp(i64::MAX, now).is_err());
+    }
+
+    #[test]
+    fn seconds_are_rounded_to_milliseconds_and_refused_by_the_number_given() {
+        let now = 1_700_000_000_000;
+        assert_eq!(check_seconds(1_699_999_999.001, now), Ok(1_699_999_999_001));
+        let milliseconds = check_seconds(1_700_000_000_000.0, now).unwrap_err().to_string();
+        assert!(milliseconds.contains("1700000000000 is refused"), "{milliseconds}");
+        assert!(milliseconds.contains("as milliseconds it is 2023-11-14T22:13:20Z"), "{milliseconds}");
+        for bad in [f64::NAN, f64::INFINITY, 1e300, -1e300, 0.0] {
+            assert!(check_seconds(bad, now).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub fn parse_path(path: &str) -> Result<(String, Group)> {
         .ok_or_else(|| refused("must hold /metrics/job/<job>"))?;
     let key = key.strip_suffix('/').filter(|key| key.contains('/')).unwrap_or(key);
     let parts: Vec<&str> = key.split('/').collect();
-    if parts.len() % 2 != 0 {
+    if !parts.len().is_multiple_of(2) {
         return Err(refused("must have a value behind each label name"));
     }
     let mut pairs = parts.chunks_exact(2).map(|pair| {

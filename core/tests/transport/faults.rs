@@ -33,7 +33,8 @@ fn drip(mut connection: Connection, start: &str, drop_by_drop: &str) {
 
 #[test]
 fn the_deadline_holds_against_drip_and_stall() {
-    let rows: [(&str, Box<dyn Fn(Connection) + Send + Sync>, &str); 5] = [
+    type Serve = Box<dyn Fn(Connection) + Send + Sync>;
+    let rows: [(&str, Serve, &str); 5] = [
         ("no answer", Box::new(|mut c| drop((c.request(), c.until_closed()))), "no answer from"),
         (
             "dripping head",
@@ -110,7 +111,7 @@ fn nobody_listens() {
     let failure = transport(&format!("http://{address}/")).send(&POST, AMPLE).unwrap_err();
     assert_eq!(
         failure,
-        Failure::new(Kind::Connect, format!("connection refused by {address}")),
+        Failure::new(Kind::Refused, format!("connection refused by {address}")),
         "nothing was sent"
     );
 }

@@ -17,7 +17,7 @@ pub type Labels = BTreeMap<String, String>;
 /// Same time, other value: `duplicate sample for timestamp`. Same time, same bits: accepted and not stored again. In
 /// 1.0 the first such sample rolls the whole request back; in 2.0 the rest is stored and the answer is 400 all the
 /// same. Within one request only the samples newer than the ones before them are kept, the others vanish silently. A
-/// label name twice in a series is answered 500.
+/// label name twice in a series is answered 500, as 2.42 does it (3 skips the series and answers 204).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Store {
     /// Samples of each series in order of arrival.

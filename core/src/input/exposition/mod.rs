@@ -137,6 +137,15 @@ impl MetricType {
     }
 }
 
+/// The value of a label `le` or `quantile` as Prometheus 3 writes it, for callers whose samples come from no page:
+/// [`ReadOptions::normalize_le`] does the same, and both must name one series. None if `text` is no number.
+#[must_use]
+pub fn normal_bound(text: &str) -> Option<String> {
+    let mut bound = String::new();
+    number::write_label_float(number::float(text)?, &mut bound);
+    Some(bound)
+}
+
 /// How a page is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadOptions {

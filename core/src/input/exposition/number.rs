@@ -27,7 +27,7 @@ pub(super) fn float(text: &str) -> Option<f64> {
 pub(super) fn seconds_to_ms(seconds: f64) -> Option<i64> {
     let ms = seconds * 1000.0;
     // the bounds are exact powers of two, so that the cast cannot saturate
-    (ms >= -9_223_372_036_854_775_808.0 && ms < 9_223_372_036_854_775_808.0).then_some(ms as i64)
+    (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&ms).then_some(ms as i64)
 }
 
 /// Writes `value` as Prometheus 3 writes `le` and `quantile`: the shortest digits that read back equal, an exponent

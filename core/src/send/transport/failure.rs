@@ -127,10 +127,10 @@ fn io_failure(error: &io::Error, exchange: &Exchange, context: &Context<'_>) -> 
     let receiver = context.receiver();
     match exchange.phase {
         Phase::Resolve | Phase::Connect if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Failure::new(Kind::Connect, format!("connection refused by {peer}"))
+            Failure::new(Kind::Refused, format!("connection refused by {peer}"))
         }
         Phase::Resolve | Phase::Connect => {
-            Failure::new(Kind::Connect, format!("{peer} cannot be reached: {}", reason(error)))
+            Failure::new(Kind::Unreachable, format!("{peer} cannot be reached: {}", reason(error)))
         }
         Phase::Tunnel => Failure::new(
             Kind::Proxy,

@@ -282,7 +282,9 @@ impl Transport for HttpTransport {
         }
         match failure.kind {
             // the next send asks the name service, or reads the certificates, anew: either may have changed
-            SendErrorKind::Connect => self.resolver.expire(),
+            SendErrorKind::Refused | SendErrorKind::Unreachable | SendErrorKind::Connect => {
+                self.resolver.expire()
+            }
             SendErrorKind::Tls => self.state().agent = None,
             _ => {}
         }

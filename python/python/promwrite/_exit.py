@@ -1,0 +1,52 @@
+"""The end of the process: what is pending is flushed, and a loss is told once."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from typing import Any
+
+from promwrite import _log, _promwrite
+from promwrite._report import Report
+
+
+def hook_process() -> None:
+    """Called at the first use in each process, because a child of multiprocessing drops its parent's hooks."""
+    for name in ("multiprocessing.util", "billiard.util"):
+        # whoever has not imported it is no child of it
+        util: Any = sys.modules.get(name)
+        if util is not None:
+            util.Finalize(None, flush_at_exit, exitpriority=0)
+
+
+def flush_at_exit() -> None:
+    """Waits as long as it can help, gives up the rest and tells of it. A second call does what came up in between."""
+    end = _promwrite.Exit()
+    try:
+        end.wait()
+    finally:
+        lost = [line for line in map(loss, map(_make, end.finish())) if line]
+        if lost:
+            # the one warning says it all
+            _promwrite.take_log()
+            _log.warn("at exit: " + "; ".join(lost))
+        else:
+            _log.feed()
+
+
+def _make(fields: dict[str, Any]) -> Report:
+    return Report(**fields)
+
+
+def loss(report: Report) -> str:
+    """What a report says of losses, or nothing."""
+    reasons = {**report.rejected, **report.dropped}
+    if not reasons:
+        return ""
+    why = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
+    last = f"; last failure: {report.failures[-1]}" if report.failures else ""
+    return f"{sum(reasons.values())} {report.kind} to {report.url} were lost ({why}){last}"
+
+
+# at import, so that it runs after the handlers that the job registers later: they may push too
+atexit.register(flush_at_exit)
