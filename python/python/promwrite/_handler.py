@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 from promwrite import _log, _promwrite
 from promwrite._errors import SendError
 from promwrite._report import Report
 
-Headers = Sequence[Any]
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Headers = Sequence[Any]
 
 
 class Handler:
@@ -24,9 +26,7 @@ class Handler:
     as prometheus_client's own handler raises them. ``timeout`` is then the limit for the whole request.
     """
 
-    def __init__(
-        self, *, blocking: bool = False, options: Mapping[str, Any] | None = None, **keywords: Any
-    ) -> None:
+    def __init__(self, *, blocking: bool = False, options: Mapping[str, Any] | None = None, **keywords: Any) -> None:
         self._blocking = blocking
         self._native = _promwrite.Handler(options, keywords)
 

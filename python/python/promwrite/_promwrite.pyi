@@ -3,6 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, final
 
+__all__ = [
+    "Exit",
+    "Handler",
+    "Pusher",
+    "Series",
+    "Writer",
+    "__version__",
+    "decode_write",
+    "flush",
+    "grouping_labels",
+    "has_log",
+    "options_doc",
+    "push_url",
+    "render",
+    "snappy_frame",
+    "snappy_unframe",
+    "stats",
+    "take_log",
+]
+
 __version__: str
 
 @final

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from promwrite import _log, _promwrite
 from promwrite._handler import handler as _queueing
 from promwrite._report import Report
+
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -160,9 +162,7 @@ class Pusher:
         return f"<promwrite.Pusher {self.url}>"
 
 
-def _made(
-    cls: type[Pusher], gateway: str, job: str, grouping_key: dict[str, str], options: dict[str, str]
-) -> Pusher:
+def _made(cls: type[Pusher], gateway: str, job: str, grouping_key: dict[str, str], options: dict[str, str]) -> Pusher:
     return cls(gateway, job, grouping_key, options=options)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from promwrite import _log, _promwrite
 from promwrite._errors import InvalidError
-from promwrite._handler import Headers
 from promwrite._promwrite import Series
 from promwrite._report import Report
+
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from promwrite._handler import Headers
 
 TEXT = "text/plain; version=0.0.4"
 
@@ -46,9 +49,7 @@ class Writer:
         """
         return self._native.series(name, labels, type, help, unit)
 
-    def append(
-        self, name: str, value: float, labels: Mapping[str, Any] | None = None, timestamp: Any = None
-    ) -> None:
+    def append(self, name: str, value: float, labels: Mapping[str, Any] | None = None, timestamp: Any = None) -> None:
         """Appends one sample. ``timestamp`` is seconds since 1970 or a datetime; now, if it is left out."""
         self._native.append(name, value, labels, timestamp)
         _log.feed()
@@ -59,9 +60,7 @@ class Writer:
         _log.feed()
         return taken
 
-    def push_text(
-        self, text: str | bytes, content_type: str = TEXT, labels: Mapping[str, Any] | None = None
-    ) -> int:
+    def push_text(self, text: str | bytes, content_type: str = TEXT, labels: Mapping[str, Any] | None = None) -> int:
         """Appends every sample of a text 0.0.4 or OpenMetrics page, all or none; returns how many.
 
         ``labels`` are added to each series that has none of that name.
