@@ -32,7 +32,7 @@ from_go() { # kind, version, package, file to write
     # Without service discovery, because nothing is scraped here and the cloud SDKs are a third of the build.
     # Without cgo, so that no C compiler takes part.
     (cd "$here" && CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -tags=remove_all_sd \
-        -ldflags "-s -w $stamp" -o "$4" "$3") || fail "go could not build $1 $2 ($3)"
+        -ldflags "-s -w $stamp" -o "$4" "$3" 2>"$work/go.log") || { cat "$work/go.log" >&2; fail "go could not build $1 $2 ($3)"; }
 }
 
 from_deb() { # kind, version, package, file to write

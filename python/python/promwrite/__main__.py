@@ -1,0 +1,75 @@
+"""``python -m promwrite receive``: a receiver in a terminal that prints what arrives."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+
+
+def credentials(text: str) -> tuple[str, str]:
+    user, found, password = text.partition(":")
+    if not found or not user:
+        raise argparse.ArgumentTypeError("must be USER:PASSWORD")
+    return user, password
+
+
+def header(text: str) -> tuple[str, str]:
+    name, found, value = text.partition(":")
+    if not found or not name.strip():
+        raise argparse.ArgumentTypeError("must be 'NAME: VALUE'")
+    return name.strip(), value.strip()
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m promwrite", description="Tools for development.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    receive = commands.add_parser(
+        "receive",
+        help="print what arrives by remote write or as pushes",
+        description="A receiver for development on 127.0.0.1: remote write 1.0 and 2.0 at any path, the Pushgateway's"
+        " API at /metrics/job/…; one line a sample and a push. Ctrl-C ends it.",
+    )
+    receive.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
+    receive.add_argument("--basic-auth", type=credentials, metavar="USER:PASSWORD", help="answer 401 without them")
+    receive.add_argument("--bearer-token", metavar="TOKEN", help="answer 401 without it")
+    receive.add_argument(
+        "--header", type=header, action="append", default=[], metavar="'NAME: VALUE'", help="answer 401 without it"
+    )
+    receive.add_argument("--write-path", metavar="PATH", help="answer 404 to remote write at another path")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; the exit code."""
+    given = arguments().parse_args(argv)
+    from promwrite.testing import Receiver, now
+
+    def log(line: str) -> None:
+        print(now(), line, flush=True)
+
+    receiver = Receiver(
+        basic_auth=given.basic_auth,
+        bearer_token=given.bearer_token,
+        headers=dict(given.header),
+        write_path=given.write_path,
+        port=given.port,
+        log=log,
+    )
+    try:
+        with receiver:
+            print(f"remote write: {receiver.write_url}   gateway: {receiver.gateway}   (Ctrl-C ends)", flush=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        print(f"port {given.port}: {error}", file=sys.stderr)
+        return 1
+    samples = sum(map(len, receiver.samples.values()))
+    print(f"{len(receiver.requests)} requests, {samples} samples, {len(receiver.pushes)} pushes", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
