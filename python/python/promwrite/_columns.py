@@ -27,7 +27,9 @@ def milliseconds(timestamps: Any) -> bytes | list[int]:
         if timestamps.dtype.kind == "M":
             timestamps = timestamps.astype("datetime64[ms]")
         elif timestamps.dtype.kind not in "iu":
-            raise TypeError(f"timestamps_ms: must be whole milliseconds or datetime64, not {timestamps.dtype}")
+            raise TypeError(
+                f"timestamps_ms: must be whole milliseconds or datetime64, not {timestamps.dtype}"
+            )
         timestamps = timestamps.astype("int64")
     view = _view("timestamps_ms", timestamps)
     if view is None:

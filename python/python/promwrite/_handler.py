@@ -26,7 +26,9 @@ class Handler:
     as prometheus_client's own handler raises them. ``timeout`` is then the limit for the whole request.
     """
 
-    def __init__(self, *, blocking: bool = False, options: Mapping[str, Any] | None = None, **keywords: Any) -> None:
+    def __init__(
+        self, *, blocking: bool = False, options: Mapping[str, Any] | None = None, **keywords: Any
+    ) -> None:
         self._blocking = blocking
         self._native = _promwrite.Handler(options, keywords)
 

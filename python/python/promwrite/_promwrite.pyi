@@ -33,7 +33,9 @@ class Exit:
 
 @final
 class Handler:
-    def __new__(cls, options: Mapping[str, Any] | None = None, keywords: dict[str, Any] | None = None) -> Handler: ...
+    def __new__(
+        cls, options: Mapping[str, Any] | None = None, keywords: dict[str, Any] | None = None
+    ) -> Handler: ...
     def push(self, url: str, method: str, headers: Any, data: Any) -> None: ...
     def call(
         self, url: str, method: str, timeout: float | None, headers: Any, data: Any
@@ -75,8 +77,8 @@ class Writer:
         self,
         name: str,
         labels: Mapping[str, Any] | None = None,
-        type: str | None = None,
-        help: str = "",
+        type: str | None = None,  # noqa: A002
+        help: str = "",  # noqa: A002
         unit: str = "",
     ) -> Series: ...
     def append(
@@ -94,7 +96,7 @@ class Series:
     """A prepared label set of a writer: the fast path."""
 
     def append(self, value: float, timestamp: Any = None) -> None:
-        """Records ``value`` as the series' value now, as a scrape at this moment would see it: of a counter the total."""
+        """Records ``value`` as the series' value now, as a scrape would see it: of a counter the total."""
 
     def extend(self, values: Any, timestamps_ms: Any) -> None:
         """Records many values with their timestamps: whole milliseconds since 1970, or datetime64."""

@@ -68,7 +68,9 @@ def _push(
 ) -> None:
     url = _promwrite.push_url(gateway, job, grouping_key)
     if registry is None:
-        from prometheus_client import REGISTRY as registry
+        from prometheus_client import REGISTRY
+
+        registry = REGISTRY
     data = _promwrite.render(registry)
     headers = [("Content-Type", CONTENT_TYPE)]
     if compression is not None:
@@ -162,7 +164,9 @@ class Pusher:
         return f"<promwrite.Pusher {self.url}>"
 
 
-def _made(cls: type[Pusher], gateway: str, job: str, grouping_key: dict[str, str], options: dict[str, str]) -> Pusher:
+def _made(
+    cls: type[Pusher], gateway: str, job: str, grouping_key: dict[str, str], options: dict[str, str]
+) -> Pusher:
     return cls(gateway, job, grouping_key, options=options)
 
 

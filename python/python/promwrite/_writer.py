@@ -39,8 +39,8 @@ class Writer:
         name: str,
         labels: Mapping[str, Any] | None = None,
         *,
-        type: str | None = None,
-        help: str = "",
+        type: str | None = None,  # noqa: A002
+        help: str = "",  # noqa: A002
         unit: str = "",
     ) -> Series:
         """A prepared series, the fast path for what is appended often: checked and encoded once.
@@ -49,7 +49,9 @@ class Writer:
         """
         return self._native.series(name, labels, type, help, unit)
 
-    def append(self, name: str, value: float, labels: Mapping[str, Any] | None = None, timestamp: Any = None) -> None:
+    def append(
+        self, name: str, value: float, labels: Mapping[str, Any] | None = None, timestamp: Any = None
+    ) -> None:
         """Appends one sample. ``timestamp`` is seconds since 1970 or a datetime; now, if it is left out."""
         self._native.append(name, value, labels, timestamp)
         _log.feed()
@@ -60,7 +62,9 @@ class Writer:
         _log.feed()
         return taken
 
-    def push_text(self, text: str | bytes, content_type: str = TEXT, labels: Mapping[str, Any] | None = None) -> int:
+    def push_text(
+        self, text: str | bytes, content_type: str = TEXT, labels: Mapping[str, Any] | None = None
+    ) -> int:
         """Appends every sample of a text 0.0.4 or OpenMetrics page, all or none; returns how many.
 
         ``labels`` are added to each series that has none of that name.
@@ -71,7 +75,7 @@ class Writer:
 
     @property
     def handler(self) -> Callable[..., Callable[[], None]]:
-        """A prometheus_client handler that writes the pushed page by remote write, with job and grouping key as labels."""
+        """A prometheus_client handler that writes what is pushed, with job and grouping key as labels."""
         return _PageHandler(self)
 
     def flush(self, timeout: float | None = 5) -> Report:
