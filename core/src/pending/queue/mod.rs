@@ -13,7 +13,7 @@ use crate::clock::{Clock, Mono};
 use crate::config::{Config, Overflow};
 use crate::error::{Error, Result};
 use crate::input::series::{Family, Meta, Registry, SeriesData};
-use crate::ledger::{Balance, Dropped, Rejected};
+use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::source::{Outcome, Request, Source, Take};
 use crate::wire::v1::{self, RawSample};
 use cut::Cutter;
@@ -80,6 +80,9 @@ impl Queue {
         if let Some(bytes) = new {
             let mut state = lock(&self.state);
             if state.is_closed() {
+                // its worker has ended, so nobody else would ever let go of it
+                drop(series);
+                self.registry.sweep(state.settled(), true);
                 return Err(Error::Closed { what: "writer" });
             }
             self.set_room(&mut state, bytes);
@@ -239,6 +242,10 @@ impl Source for Queue {
     fn close(&self) {
         lock(&self.state).close();
         self.space.notify_all();
+    }
+
+    fn ledger(&self) -> Ledger {
+        lock(&self.state).ledger()
     }
 
     fn balance(&self) -> Balance {
