@@ -167,4 +167,4 @@ def test_a_token_that_changes_is_read_again(tmp_path: Path, source: str) -> None
             file.write_text(f"{TOKEN}\n")
             receiver.wait_for(samples=1)
             flushing.join()
-            assert writer.stats().delivered == 1
+            assert writer.stats()["delivered"] == 1
