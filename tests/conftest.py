@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from servers import Prometheus, Pushgateway, Server, VictoriaMetrics, binaries
 
-SERVER_FIXTURES = {"prometheus_binary", "pushgateway_binary", "victoria_metrics_binary", "remote_write_server"}
+SERVER_FIXTURES = {
+    "prometheus_binary",
+    "pushgateway_binary",
+    "victoria_metrics_binary",
+    "remote_write_server",
+}
 
 
 def named(binary: Path) -> str:

@@ -13,8 +13,8 @@ use std::hint::black_box;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 31;
-const APPENDS: usize = 200_000;
+const ROUNDS: usize = 101;
+const APPENDS: usize = 40_000;
 
 /// A port where nobody listens.
 fn nobody() -> String {

@@ -145,6 +145,8 @@ pub enum SendErrorKind {
     Proxy,
     /// The call was cancelled by a close.
     Cancelled,
+    /// A secret could not be read from its file or environment variable. Nothing was sent.
+    Credentials,
 }
 
 impl Error {

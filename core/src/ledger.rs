@@ -207,17 +207,14 @@ impl fmt::Display for Event {
 #[derive(Debug, Default)]
 pub struct Recent {
     events: VecDeque<Event>,
-    fresh: VecDeque<Event>,
 }
 
+/// How many are kept.
 const KEPT: usize = 16;
 
 impl Recent {
-    /// Notes `event`; `log` says that it is worth a line in the caller's log.
-    pub fn note(&mut self, event: Event, log: bool) {
-        if log && self.fresh.len() < KEPT {
-            self.fresh.push_back(event.clone());
-        }
+    /// Notes `event`.
+    pub fn note(&mut self, event: Event) {
         if let Some(last) = self.events.back_mut()
             && last.message == event.message
         {
@@ -242,17 +239,6 @@ impl Recent {
     #[must_use]
     pub fn last(&self) -> Option<&Event> {
         self.events.back()
-    }
-
-    /// Whether [`Recent::take_fresh`] has something.
-    #[must_use]
-    pub fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    /// Takes what the caller's log has not had yet.
-    pub fn take_fresh(&mut self) -> Vec<Event> {
-        self.fresh.drain(..).collect()
     }
 }
 
@@ -291,17 +277,13 @@ mod tests {
             items,
             times: 1,
         };
-        recent.note(event("refused", 0), true);
-        recent.note(event("refused", 0), false);
         for i in 0..20 {
-            recent.note(event(&format!("status {i}"), 1), true);
+            recent.note(event(&format!("status {i}"), 1));
         }
         assert_eq!(recent.events().len(), KEPT);
-        assert_eq!(recent.take_fresh().len(), KEPT);
-        assert!(recent.take_fresh().is_empty());
         let mut twice = Recent::default();
-        twice.note(event("refused", 2), false);
-        twice.note(event("refused", 3), false);
+        twice.note(event("refused", 2));
+        twice.note(event("refused", 3));
         assert_eq!(twice.last().unwrap().to_string(), "http://gw: refused (5 lost) (2 times)");
     }
 }

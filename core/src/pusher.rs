@@ -176,7 +176,7 @@ impl Handler {
         check_headers(&handed.headers)?;
         let (base, path) = split_url(handed.url);
         let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
-        let transport = HttpTransport::new(endpoint.clone())?.with_response_limit(limit);
+        let transport = HttpTransport::new(endpoint.clone())?.response_limit(limit);
         let Handed { method, headers, body, .. } = handed;
         Ok(Call { endpoint, transport, path: path.to_owned(), method, headers, body })
     }

@@ -415,7 +415,7 @@ impl Registered {
     fn after(&self, nudge: Nudge) {
         match nudge {
             Nudge::Later => self.sender.ensure_worker(),
-            Nudge::Now => self.sender.nudge(),
+            Nudge::Now => self.sender.request_ready(),
         }
     }
 }
@@ -536,7 +536,7 @@ impl Batch<'_> {
         let nudge = self.local.queue.append_many(samples).map_err(|e| self.local.sender.closed(e))?;
         match nudge {
             Nudge::Later => self.local.sender.ensure_worker(),
-            Nudge::Now => self.local.sender.nudge(),
+            Nudge::Now => self.local.sender.request_ready(),
         }
         Ok(())
     }

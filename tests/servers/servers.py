@@ -51,7 +51,9 @@ S = TypeVar("S", bound="Server")
 
 def binaries(kind: str) -> list[Path]:
     """The servers of a kind ("prometheus", "pushgateway", "victoria-metrics"), new and old, built or not."""
-    lines = [line.split() for line in (HERE / "releases").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line.split() for line in (HERE / "releases").read_text().splitlines() if not line.startswith("#")
+    ]
     return [SERVERS / f"{name}-{version}" / name for name, version, *_ in lines if name == kind]
 
 
@@ -147,7 +149,11 @@ class Server:
     def _start(self) -> None:
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self.binary, *self.arguments()], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [self.binary, *self.arguments()],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         try:
             wait_until(self._is_ready, f"{self.binary} ready at {self.url}{self.ready_path}")
@@ -239,7 +245,9 @@ class Prometheus(Server):
 
     ready_path = "/-/ready"
 
-    def __init__(self, binary: Path, *, basic_auth: bool = False, out_of_order_time_window: str | None = None) -> None:
+    def __init__(
+        self, binary: Path, *, basic_auth: bool = False, out_of_order_time_window: str | None = None
+    ) -> None:
         super().__init__(binary, basic_auth=basic_auth)
         self.out_of_order_time_window = out_of_order_time_window
 
@@ -279,7 +287,9 @@ class VictoriaMetrics(Server):
     ready_path = "/health"
 
     def arguments(self) -> list[str]:
-        credentials = [f"-httpAuth.username={USER}", f"-httpAuth.password={PASSWORD}"] if self.basic_auth else []
+        credentials = (
+            [f"-httpAuth.username={USER}", f"-httpAuth.password={PASSWORD}"] if self.basic_auth else []
+        )
         return [
             f"-httpListenAddr={self.address}",
             f"-storageDataPath={self.folder / 'data'}",
@@ -296,11 +306,15 @@ class VictoriaMetrics(Server):
         """Every stored sample of the series that match, from start to end, both included, duplicates as well."""
         # Without this what was just written is not found for some seconds.
         self.get("/internal/force_flush")
-        lines = self.get("/api/v1/export", match=selector, start=seconds(start_ms), end=seconds(end_ms)).splitlines()
+        lines = self.get(
+            "/api/v1/export", match=selector, start=seconds(start_ms), end=seconds(end_ms)
+        ).splitlines()
         stored: Stored = {}
         for line in lines:
             # 1.79 writes what JSON has no number for as a bare word at the head of the list; a null is a NaN in both.
-            line = re.sub(rb'"values":\[([^]]*)', lambda found: re.sub(rb"([+-]?Inf\b|NaN)", rb'"\1"', found[0]), line)
+            line = re.sub(
+                rb'"values":\[([^]]*)', lambda found: re.sub(rb"([+-]?Inf\b|NaN)", rb'"\1"', found[0]), line
+            )
             # Numbers stay text, because `bits` reads them.
             series = json.loads(line, parse_float=str, parse_int=str)
             samples = [

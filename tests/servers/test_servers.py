@@ -46,7 +46,8 @@ def field(number: int, payload: bytes) -> bytes:
 def series(labelset: dict[str, str], samples: list[tuple[int, int]]) -> bytes:
     """One series of a WriteRequest of remote write 1.0; a sample is time and bits of the value."""
     encoded = b"".join(
-        field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in sorted(labelset.items())
+        field(1, field(1, name.encode()) + field(2, value.encode()))
+        for name, value in sorted(labelset.items())
     )
     for timestamp, value in samples:
         encoded += field(2, b"\x09" + struct.pack("<Q", value) + b"\x10" + varint(timestamp))
@@ -60,7 +61,9 @@ def snappy(raw: bytes) -> bytes:
 
 
 def write(server: Server, body: bytes, credentials: tuple[str, str] | None = (USER, PASSWORD)) -> int:
-    return server.request("POST", "/api/v1/write", snappy(body), REMOTE_WRITE_HEADERS, credentials=credentials).status
+    return server.request(
+        "POST", "/api/v1/write", snappy(body), REMOTE_WRITE_HEADERS, credentials=credentials
+    ).status
 
 
 def test_the_encoder_by_hand_makes_the_known_bytes() -> None:
@@ -79,7 +82,9 @@ def test_every_listed_server_is_of_a_kind_that_is_tested() -> None:
 
 def test_a_sample_comes_back(remote_write_server: RemoteWriteServer) -> None:
     now = time.time_ns() // 1_000_000
-    assert write(remote_write_server, series({"__name__": "my_metric", "job": "a"}, [(now, bits("123"))])) == 204
+    assert (
+        write(remote_write_server, series({"__name__": "my_metric", "job": "a"}, [(now, bits("123"))])) == 204
+    )
     stored = remote_write_server.query_range_raw('my_metric{job="a"}', now, now)
     assert stored == {labels({"__name__": "my_metric", "job": "a"}): [(now, bits("123"))]}
     assert remote_write_server.query_range_raw("my_metric", now - 5000, now - 1) == {}
@@ -96,7 +101,10 @@ def test_unusual_values_come_back_as_the_module_says(remote_write_server: Remote
     sent = {text: {"__name__": "m", "text": text, "odd": '"values":[NaN'} for text in values}
     times = [now - 1, now]
     assert (
-        write(remote_write_server, b"".join(series(sent[t], [(at, values[t]) for at in times]) for t in values)) == 204
+        write(
+            remote_write_server, b"".join(series(sent[t], [(at, values[t]) for at in times]) for t in values)
+        )
+        == 204
     )
 
     stored = remote_write_server.query_range_raw("m", now - 1, now)
@@ -110,7 +118,9 @@ def test_unusual_values_come_back_as_the_module_says(remote_write_server: Remote
         for text in rounded:
             (_, first), (_, second) = stored[labels(sent[text])]
             assert first == second
-            assert struct.unpack("<d", struct.pack("<Q", first))[0] == pytest.approx(float(text), rel=1e-11, abs=0)
+            assert struct.unpack("<d", struct.pack("<Q", first))[0] == pytest.approx(
+                float(text), rel=1e-11, abs=0
+            )
             expected[text] = first
     assert stored == {labels(sent[text]): [(at, value) for at in times] for text, value in expected.items()}
 
@@ -124,7 +134,9 @@ def test_what_was_written_outlives_a_restart(remote_write_server: RemoteWriteSer
         remote_write_server.request("GET", remote_write_server.ready_path)
     remote_write_server.start()
     assert remote_write_server.url == url
-    assert remote_write_server.query_range_raw("kept", now, now) == {labels({"__name__": "kept"}): [(now, bits("1"))]}
+    assert remote_write_server.query_range_raw("kept", now, now) == {
+        labels({"__name__": "kept"}): [(now, bits("1"))]
+    }
 
 
 def test_out_of_order_is_refused_unless_there_is_a_window(prometheus_binary: Path) -> None:
@@ -219,7 +231,10 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="make servers"), Prometheus(tmp_path / "prometheus"):
         pass
     nonsense = Prometheus(binaries("prometheus")[0], out_of_order_time_window="never")
-    with pytest.raises(RuntimeError, match=r"(?s)ended with code.*log:.*not a valid duration.*never"), nonsense:
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)ended with code.*log:.*not a valid duration.*never"),
+        nonsense,
+    ):
         pass
     assert not nonsense.folder.exists()
 
@@ -233,7 +248,9 @@ def test_a_taken_port_is_another_port(kind: type[Server], monkeypatch: pytest.Mo
             second = kind(binary)
             tried: list[int] = []
 
-            def arguments(made: Server = second, first: Server = first, tried: list[int] = tried) -> list[str]:
+            def arguments(
+                made: Server = second, first: Server = first, tried: list[int] = tried
+            ) -> list[str]:
                 if not tried:
                     made.port = first.port
                 tried.append(made.port)

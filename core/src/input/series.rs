@@ -196,7 +196,8 @@ impl Registry {
     }
 
     /// The series with these labels, made if there is none. A family given with `meta` becomes the series' family, and
-    /// its metadata is sent again when it differs from what was known.
+    /// its metadata is sent again when it differs from what was known. With a new series comes how many bytes all series take
+    /// now.
     ///
     /// # Errors
     /// [`Error::TooLarge`] when the labels alone pass `max_bytes`, the limit of a request: such a series could never be
@@ -206,7 +207,7 @@ impl Registry {
         labels: &Labels,
         meta: Option<(&str, Meta)>,
         max_bytes: usize,
-    ) -> Result<Arc<SeriesData>> {
+    ) -> Result<(Arc<SeriesData>, Option<usize>)> {
         let encoded = encode_labels(labels);
         // a sample and the frames of its messages take fewer than 64 bytes
         if encoded.len() + 64 > max_bytes {
@@ -217,15 +218,15 @@ impl Registry {
             });
         }
         let mut inner = self.lock();
-        let series = match inner.index.get(&*encoded) {
-            Some(known) => known.0.clone(),
-            None => inner.insert(encoded),
+        let (series, new) = match inner.index.get(&*encoded) {
+            Some(known) => (known.0.clone(), None),
+            None => (inner.insert(encoded), Some(inner.bytes)),
         };
         if let Some((name, meta)) = meta {
             let family = inner.family(name, meta);
             let _ = series.family.set(family);
         }
-        Ok(series)
+        Ok((series, new))
     }
 
     /// Tells of a family that series were or will be registered with.
@@ -355,9 +356,9 @@ mod tests {
     #[test]
     fn equal_labels_are_one_series() {
         let registry = Registry::new();
-        let a = registry.register(&labels("up", 1), None, 1000).unwrap();
-        let b = registry.register(&labels("up", 1), None, 1000).unwrap();
-        let c = registry.register(&labels("up", 2), None, 1000).unwrap();
+        let a = registry.register(&labels("up", 1), None, 1000).unwrap().0;
+        let b = registry.register(&labels("up", 1), None, 1000).unwrap().0;
+        let c = registry.register(&labels("up", 2), None, 1000).unwrap().0;
         assert!(Arc::ptr_eq(&a, &b) && a.id() != c.id() && registry.len() == 2);
         assert_eq!(registry.pages().labels(c.id()), c.labels());
     }
@@ -374,10 +375,10 @@ mod tests {
     #[test]
     fn a_series_goes_when_nobody_can_append_to_it_and_nothing_is_pending() {
         let registry = Registry::new();
-        let held = registry.register(&labels("held", 0), None, 1000).unwrap();
+        let held = registry.register(&labels("held", 0), None, 1000).unwrap().0;
         let many: Vec<_> =
-            (0..600).map(|n| registry.register(&labels("m", n), None, 1000).unwrap()).collect();
-        let pending = registry.register(&labels("pending", 0), None, 1000).unwrap();
+            (0..600).map(|n| registry.register(&labels("m", n), None, 1000).unwrap().0).collect();
+        let pending = registry.register(&labels("pending", 0), None, 1000).unwrap().0;
         for (seq, series) in many.iter().chain([&pending, &held]).enumerate() {
             series.touch(seq as u64 + 1);
         }
@@ -391,7 +392,7 @@ mod tests {
         assert_eq!(view.labels(some_id), some_labels, "a view taken before keeps what it saw");
         drop(view);
         let bytes = registry.bytes();
-        let again = registry.register(&labels("m", 9), None, 1000).unwrap();
+        let again = registry.register(&labels("m", 9), None, 1000).unwrap().0;
         assert!((again.id() as usize) < 602, "numbers are reused");
         assert_eq!(registry.pages().labels(again.id()), again.labels());
         assert_eq!(registry.bytes(), bytes + again.bytes());
@@ -401,7 +402,7 @@ mod tests {
     fn metadata_is_due_when_it_changes_and_once_an_interval() {
         let registry = Registry::new();
         let meta = |help: &str| Meta { help: help.into(), ..Meta::default() };
-        let series = registry.register(&labels("up", 1), Some(("up", meta("a"))), 1000).unwrap();
+        let series = registry.register(&labels("up", 1), Some(("up", meta("a"))), 1000).unwrap().0;
         let family = series.family().unwrap();
         assert!(family.take_due(10, 70) && !family.take_due(69, 129) && family.take_due(70, 130));
         registry.register(&labels("up", 2), Some(("up", meta("a"))), 1000).unwrap();

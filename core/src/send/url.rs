@@ -164,10 +164,7 @@ mod tests {
             ("http://u:a?canary@h b/", ""),
             ("http://h h/?canary", ""),
         ] {
-            let error = match Url::parse(url, "url") {
-                Ok(_) => panic!("{url} was taken"),
-                Err(error) => error.to_string(),
-            };
+            let error = Url::parse(url, "url").err().map(|e| e.to_string()).unwrap_or_default();
             assert!(error.starts_with("url: ") && error.contains(rule), "{url}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }

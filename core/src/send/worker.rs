@@ -1,7 +1,7 @@
 //! The loop: take, send, judge, wait. The only file that sleeps.
 //!
 //! [`Worker::step`] does one of those things and says what to do next, so that tests turn it by hand with a clock of
-//! their own; [`Worker::run`] is the same in a thread. A worker has at most one request in flight, which is what keeps a
+//! their own; [`Worker::start`] turns it in a thread. A worker has at most one request in flight, which is what keeps a
 //! series' samples in order and a sick receiver unharmed.
 
 use crate::clock::Mono;
@@ -40,6 +40,8 @@ pub struct Signal {
     pub flush_to: AtomicU64,
     /// Counts flushes; each wakes a back-off once.
     pub flushes: AtomicU64,
+    /// The worker waits out a back-off, in which more data is no reason to wake it.
+    pub pausing: AtomicBool,
     /// The sender gave up what was pending.
     pub cleared: AtomicBool,
 }
@@ -168,10 +170,12 @@ impl Worker {
             let wake = flushes != self.seen_flush && !self.asked;
             self.seen_flush = flushes;
             if !wake {
+                sender.signal.pausing.store(true, Ordering::Relaxed);
                 return Step::Wait(self.not_before);
             }
             self.not_before = now;
         }
+        sender.signal.pausing.store(false, Ordering::Relaxed);
         self.seen_flush = flushes;
         let taken = sender.source.take(now, sender.signal.flush_to.load(Ordering::SeqCst));
         self.report_drops(sender);

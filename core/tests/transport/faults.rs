@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const SHORT: Duration = Duration::from_millis(300);
 const SLACK: Duration = Duration::from_secs(2);
 
+type Handler = Box<dyn Fn(Connection) + Send + Sync>;
+
 fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let begin = Instant::now();
     let result = run();
@@ -33,8 +35,7 @@ fn drip(mut connection: Connection, start: &str, drop_by_drop: &str) {
 
 #[test]
 fn the_deadline_holds_against_drip_and_stall() {
-    type Serve = Box<dyn Fn(Connection) + Send + Sync>;
-    let rows: [(&str, Serve, &str); 5] = [
+    let rows: [(&str, Handler, &str); 5] = [
         ("no answer", Box::new(|mut c| drop((c.request(), c.until_closed()))), "no answer from"),
         (
             "dripping head",
@@ -351,4 +352,20 @@ fn an_early_answer_to_a_body_that_fits_the_socket_is_seen() {
     let body = vec![0; 20_000];
     let response = transport(&server.url()).send(&HttpRequest { body: &body, ..POST }, AMPLE).unwrap();
     assert_eq!(response.status, 413);
+}
+
+#[test]
+fn an_early_answer_to_a_body_that_does_not_fit_is_seen_where_it_arrived() {
+    let server = Server::new(|mut connection| {
+        let _ = connection.stream.read(&mut [0; 100]);
+        connection.send("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+        // closes with unread bytes: a reset follows the answer
+    });
+    let body = vec![0; 32 << 20];
+    let transport = transport(&server.url());
+    for connections in 1..=2 {
+        let response = transport.send(&HttpRequest { body: &body, ..POST }, AMPLE).unwrap();
+        assert_eq!(response.status, 413);
+        assert_eq!(server.connections(), connections, "the connection is not used again");
+    }
 }

@@ -1,9 +1,13 @@
 //! The HTTP transport against a receiver that misbehaves in every way a network allows.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod certificates;
 mod faults;
+mod proxies;
 mod requests;
+mod secrets;
 mod server;
+mod tls;
 
 use promwrite_core::send::endpoint::{Endpoint, HttpOptions};
 use promwrite_core::send::transport::http::HttpTransport;

@@ -139,7 +139,7 @@ fn the_kept_part_of_an_answer_has_a_limit_that_can_be_raised() {
     assert_eq!(small.send(&POST, AMPLE).unwrap().body.len(), 4096);
     assert_eq!(small.send(&POST, AMPLE).unwrap().body.len(), 4096);
     assert_eq!(server.connections(), 2, "a connection with an unread rest is not used again");
-    let large = transport(&server.url()).with_response_limit(1 << 20);
+    let large = transport(&server.url()).response_limit(1 << 20);
     assert_eq!(large.send(&POST, AMPLE).unwrap().body.len(), 9000);
 }
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import atexit
 import sys
-from typing import Any
 
 from promwrite import _log, _promwrite
 from promwrite._report import Report
+
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def hook_process() -> None:

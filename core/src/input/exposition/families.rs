@@ -249,6 +249,8 @@ fn known_escapes(text: Quoted<'_>, known: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn cut(page: &str) -> Option<Vec<(&str, &str)>> {
         Some(families(page.as_bytes())?.into_iter().map(|(name, range)| (name, &page[range])).collect())
@@ -325,5 +327,45 @@ mod tests {
         assert_eq!(merged("h_count 1\n", HISTOGRAM), None);
         assert_eq!(merged(HISTOGRAM, "# TYPE h_sum gauge\nh_sum 1\n"), None);
         assert!(merged("h_total 1\n", HISTOGRAM).is_some());
+    }
+
+    /// A page of families with the same few names, some of them histograms.
+    fn page() -> impl Strategy<Value = String> {
+        let family = (prop::sample::select(vec!["a", "b", "h", "h_count", "h_x"]), any::<bool>(), 0..100u8);
+        prop::collection::btree_map("[abc]", family, 0..4).prop_map(|families| {
+            families.into_values().fold(String::new(), |page, (name, histogram, value)| {
+                page + &if histogram {
+                    format!(
+                        "# TYPE {name} histogram\n{name}_bucket{{le=\"1\"}} {value}\n{name}_count {value}\n"
+                    )
+                } else {
+                    format!("{name} {value}\n")
+                }
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_replacing_by_name(older in page(), newer in page()) {
+            let map = |page| cut(page).map(|blocks| blocks.into_iter().collect::<BTreeMap<_, _>>());
+            if let Some(merged) = merged(&older, &newer) {
+                let mut expected = map(&older).unwrap();
+                expected.extend(map(&newer).unwrap());
+                prop_assert_eq!(map(&merged), Some(expected));
+            } else if let (Some(older), Some(newer)) = (map(&older), map(&newer)) {
+                let name = |n: &str| older.contains_key(n) || newer.contains_key(n);
+                prop_assert!(name("h") && name("h_count"));
+            }
+        }
+
+        #[test]
+        fn any_bytes_get_an_answer(page in prop::collection::vec(any::<u8>(), 0..100), text in "(# (TYPE|HELP) )?[ab{}=,\"\\\\ 1\n#]{0,30}\n") {
+            for page in [&page[..], text.as_bytes()] {
+                for (_, range) in families(page).unwrap_or_default() {
+                    prop_assert!(page.get(range).is_some_and(|block| block.ends_with(b"\n")));
+                }
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@
 mod created;
 mod families;
 mod lexer;
+mod metadata;
 mod number;
 mod page;
 mod reader;

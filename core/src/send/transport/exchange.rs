@@ -45,7 +45,7 @@ pub(super) struct Exchange {
     started: bool,
     /// The last byte of the request went out, unless a write below failed.
     finished: bool,
-    /// A write to the socket failed; TLS hides that until the next read.
+    /// A write to the socket failed, which [`Socket`] and TLS hide until the next read.
     write_failed: bool,
     /// A byte of the answer came.
     pub answered: bool,
@@ -174,7 +174,7 @@ impl Plain {
             Some(Either::B(socket)) => socket,
             _ => return Err(Error::ConnectionFailed),
         };
-        self.secure(details, Box::new(Socket(Box::new(socket))))
+        self.secure(details, Box::new(Socket { socket: Box::new(socket), broken: None }))
     }
 
     fn secure(
@@ -221,25 +221,64 @@ fn origin_of(uri: &Uri) -> String {
     format!("http://{authority}")
 }
 
-/// A socket that notes failed writes.
-struct Socket(Box<dyn Transport>);
+/// A socket that takes a peer's close while it writes for no error yet, because what the peer said before it closed
+/// lies ready to be read: `413`, or the alert that refuses a client certificate.
+struct Socket {
+    socket: Box<dyn Transport>,
+    /// Why writing ended.
+    broken: Option<std::io::Error>,
+}
 
 impl Transport for Socket {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
+        self.socket.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.0.transmit_output(amount, timeout).inspect_err(|_| note(|e| e.write_failed = true))
+        if self.broken.is_some() {
+            return Ok(());
+        }
+        match self.socket.transmit_output(amount, timeout) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                note(|e| e.write_failed = true);
+                match error {
+                    Error::Io(error) if is_disconnect(&error) => self.broken = Some(error),
+                    error => return Err(error),
+                }
+                Ok(())
+            }
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.await_input(timeout)
+        let came = self.socket.await_input(timeout);
+        match (came, self.broken.take()) {
+            (Ok(true), broken) => {
+                self.broken = broken;
+                Ok(true)
+            }
+            (_, Some(broken)) => Err(Error::Io(broken)),
+            (came, None) => came,
+        }
     }
 
     fn is_open(&mut self) -> bool {
-        self.0.is_open()
+        self.broken.is_none() && self.socket.is_open()
     }
+}
+
+/// Whether the peer ended the connection.
+pub(super) fn is_disconnect(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::UnexpectedEof
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::BrokenPipe
+            | Kind::NotConnected
+    )
 }
 
 /// A connection as HTTP sees it: plain text above TLS. Notes what goes out and comes in.

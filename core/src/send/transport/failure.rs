@@ -1,7 +1,7 @@
 //! What broke, in words a person can act on. No text of ureq gets through: some of its errors quote the URL.
 
 use super::Failure;
-use super::exchange::{Exchange, Phase};
+use super::exchange::{Exchange, Phase, is_disconnect};
 use crate::error::SendErrorKind;
 use rustls::{AlertDescription, CertificateError};
 use std::io;
@@ -162,17 +162,6 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-fn is_disconnect(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-    )
-}
-
 fn rustls_inside(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
@@ -185,6 +174,9 @@ fn tls(error: &rustls::Error, peer: &str) -> Failure {
             CertificateError::UnknownIssuer => {
                 certificate("is not trusted: unknown issuer (option tls_config.ca_file)")
             }
+            CertificateError::BadSignature => certificate(
+                "is not trusted: its authority is another of the same name (option tls_config.ca_file)",
+            ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => certificate("has expired"),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 certificate("is not valid yet")

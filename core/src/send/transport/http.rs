@@ -18,7 +18,7 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::config::Config;
 
-/// Bytes of an answer's body that are kept, unless [`HttpTransport::with_response_limit`] sets another number.
+/// Bytes of an answer's body that are kept, unless [`HttpTransport::response_limit`] sets another number.
 pub const RESPONSE_LIMIT: usize = 4096;
 /// An answer whose status is known is not waited for longer than this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +38,9 @@ const USER_AGENT: &str = concat!("promwrite/", env!("CARGO_PKG_VERSION"));
 /// Redirects are not followed, nothing is decompressed, no cookie is kept. The deadline covers the whole request;
 /// name lookup, and connection with proxy and TLS handshake, have a third of it each. A panic below is caught and
 /// becomes a [`Failure`].
+///
+/// Nothing here logs. But a Rust program whose own logger takes the records of `ureq_proto` at trace level gets the
+/// bytes of every request, credentials included; leave that target out.
 pub struct HttpTransport {
     endpoint: Arc<Endpoint>,
     credentials: CredentialStore,
@@ -88,7 +91,7 @@ impl HttpTransport {
 
     /// Keeps up to `bytes` of an answer's body instead of 4096.
     #[must_use]
-    pub fn with_response_limit(self, bytes: usize) -> Self {
+    pub fn response_limit(self, bytes: usize) -> Self {
         HttpTransport { response_limit: bytes, ..self }
     }
 
@@ -311,5 +314,82 @@ impl Transport for HttpTransport {
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport").field("endpoint", &self.endpoint).field("route", &self.route).finish()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::send::endpoint::HttpOptions;
+    use std::io::{self, Write as _};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const REQUEST: HttpRequest<'_> =
+        HttpRequest { method: Method::Post, path_and_query: "/", headers: &[], body: b"", attempt: 0 };
+    const AMPLE: Duration = Duration::from_secs(10);
+
+    fn transport(resolver: Resolver) -> HttpTransport {
+        let endpoint = Endpoint::parse("http://gw.example", "url", HttpOptions::default()).unwrap();
+        let transport = HttpTransport::with_environment(Arc::new(endpoint), &|_| None).unwrap();
+        HttpTransport { resolver, ..transport }
+    }
+
+    /// Answers one request on one connection.
+    fn answer_once(listener: TcpListener) {
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        });
+    }
+
+    #[test]
+    fn every_address_of_a_name_is_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        // on the same port nobody listens on the others: IPv6 refused or not there at all, IPv4 refused
+        let others = [format!("[::1]:{}", good.port()), format!("127.0.0.2:{}", good.port())];
+        let mut addresses: Vec<SocketAddr> = others.iter().map(|a| a.parse().unwrap()).collect();
+        addresses.push(good);
+        answer_once(listener);
+        let resolver = Resolver::scripted("gw.example", 80, move |_, _| Ok(addresses.clone()), None);
+        assert_eq!(transport(resolver).send(&REQUEST, AMPLE).unwrap().status, 204);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_again_when_its_address_refuses() {
+        let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        answer_once(listener);
+        let asked = AtomicUsize::new(0);
+        let lookup = move |_: &str, _| match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(vec![dead]),
+            _ => Ok(vec![good]),
+        };
+        let transport = transport(Resolver::scripted("gw.example", 80, lookup, None));
+        let failure = transport.send(&REQUEST, AMPLE).unwrap_err();
+        assert_eq!(failure, Failure::new(SendErrorKind::Connect, "connection refused by gw.example:80"));
+        assert_eq!(transport.send(&REQUEST, AMPLE).unwrap().status, 204);
+    }
+
+    #[test]
+    fn a_thread_that_cannot_start_is_a_failure() {
+        let lookup = |_: &str, _| -> io::Result<Vec<SocketAddr>> { panic!("no thread, no lookup") };
+        let resolver =
+            Resolver::scripted("gw.example", 80, lookup, Some(|_, _| Err(io::ErrorKind::WouldBlock.into())));
+        let failure = transport(resolver).send(&REQUEST, AMPLE).unwrap_err();
+        assert_eq!(failure.kind, SendErrorKind::Dns);
+        assert!(failure.message.contains("no thread could be started"), "{failure}");
+    }
+
+    #[test]
+    fn a_panic_below_is_a_failure() {
+        let resolver =
+            Resolver::scripted("gw.example", 80, |_, _| Ok(vec![]), Some(|_, _| panic!("from below")));
+        let failure = transport(resolver).send(&REQUEST, AMPLE).unwrap_err();
+        assert_eq!(failure, Failure::new(SendErrorKind::Protocol, "internal error in the HTTP client"));
     }
 }

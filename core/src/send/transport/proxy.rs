@@ -170,3 +170,105 @@ fn within(address: IpAddr, block: IpAddr, bits: u32) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::send::credentials::SecretSource;
+    use crate::send::endpoint::{HttpOptions, ProxyOptions};
+
+    fn route(url: &str, options: ProxyOptions, env: &[(&str, &str)]) -> Result<String> {
+        let options = HttpOptions { proxy: options, ..HttpOptions::default() };
+        let endpoint = Endpoint::parse(url, "url", options)?;
+        let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        Ok(format!("{:?}", Route::new(&endpoint, &env)?))
+    }
+
+    fn explicit(url: &str) -> ProxyOptions {
+        ProxyOptions { url: Some(SecretSource::Literal(Secret::new(url))), ..ProxyOptions::default() }
+    }
+
+    #[test]
+    fn the_environment_is_read_by_the_scheme_of_the_target() {
+        let (http, https) = ("http://gw.example/x", "https://gw.example/x");
+        for (url, env, wanted) in [
+            (http, vec![], "Direct"),
+            (http, vec![("http_proxy", "http://p:3128")], "Forward(http://p:3128)"),
+            (http, vec![("https_proxy", "http://p:3128")], "Direct"),
+            (http, vec![("HTTP_PROXY", "http://p:3128")], "Forward(http://p:3128)"),
+            (http, vec![("HTTP_PROXY", "http://p:3128"), ("REQUEST_METHOD", "GET")], "Direct"),
+            (http, vec![("http_proxy", "http://a"), ("HTTP_PROXY", "http://b")], "Forward(http://a)"),
+            (http, vec![("http_proxy", ""), ("all_proxy", "http://b")], "Direct"),
+            (http, vec![("ALL_PROXY", "p:1")], "Forward(http://p:1)"),
+            (https, vec![("http_proxy", "http://p:3128")], "Direct"),
+            (https, vec![("https_proxy", "http://u:canary@p:3128")], "Tunnel(http://p:3128)"),
+            (https, vec![("HTTPS_PROXY", "https://p:3128")], "Tunnel(https://p:3128)"),
+            (https, vec![("all_proxy", "p:1"), ("no_proxy", "example")], "Direct"),
+            (https, vec![("all_proxy", "p:1"), ("NO_PROXY", "other.example")], "Tunnel(http://p:1)"),
+        ] {
+            assert_eq!(route(url, ProxyOptions::default(), &env).unwrap(), wanted, "{url} {env:?}");
+        }
+    }
+
+    #[test]
+    fn options_come_before_the_environment() {
+        let env = [("http_proxy", "http://env"), ("no_proxy", "*")];
+        let url = "http://gw.example/";
+        assert_eq!(route(url, explicit("http://own:1"), &env).unwrap(), "Forward(http://own:1)");
+        let off = ProxyOptions { from_environment: false, ..ProxyOptions::default() };
+        assert_eq!(route(url, off, &env).unwrap(), "Direct");
+        let own_exceptions = ProxyOptions { no_proxy: Some("other".to_owned()), ..ProxyOptions::default() };
+        assert_eq!(route(url, own_exceptions, &env).unwrap(), "Forward(http://env)");
+        let excepted = ProxyOptions { no_proxy: Some("gw.example:80".to_owned()), ..explicit("http://own") };
+        assert_eq!(route(url, excepted, &env).unwrap(), "Direct");
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused_without_its_password() {
+        for (url, rule) in
+            [("socks5://u:canary@p:1080", "SOCKS"), ("ftp://u:canary@p", "http or https"), ("u:canary@", "")]
+        {
+            let error = route("http://gw.example/", explicit(url), &[]).unwrap_err().to_string();
+            assert!(error.starts_with("proxy_url: ") && error.contains(rule), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+        let error = route("http://h/", ProxyOptions::default(), &[("all_proxy", "socks5://p")]).unwrap_err();
+        assert!(error.to_string().starts_with("all_proxy: "), "{error}");
+    }
+
+    #[test]
+    fn exceptions() {
+        for (list, host, port, wanted) in [
+            ("*", "gw.example", 80, true),
+            ("", "gw.example", 80, false),
+            ("gw.example", "gw.example", 80, true),
+            ("GW.Example.", "gw.example", 80, true),
+            ("example", "gw.example", 80, true),
+            (".example", "gw.example", 80, true),
+            ("*.example", "gw.example", 80, true),
+            ("w.example", "gw.example", 80, false),
+            ("other, gw.example", "gw.example", 80, true),
+            ("other gw.example", "gw.example", 80, true),
+            ("gw.example:9091", "gw.example", 9091, true),
+            ("gw.example:9091", "gw.example", 80, false),
+            ("localhost", "127.0.0.1", 80, false),
+            ("10.1.2.3", "10.1.2.3", 80, true),
+            ("2.3", "10.1.2.3", 80, false),
+            ("10.0.0.0/8", "10.1.2.3", 80, true),
+            ("10.1.2.0/23", "10.1.3.9", 80, true),
+            ("10.1.2.0/23", "10.1.4.9", 80, false),
+            ("0.0.0.0/0", "10.1.4.9", 80, true),
+            ("10.0.0.0/33", "10.1.2.3", 80, false),
+            ("10.0.0.0/8", "::1", 80, false),
+            ("fd00::/8", "fd00::1", 80, true),
+            ("::/0", "fd00::1", 80, true),
+            ("[::1]:80", "::1", 80, true),
+            ("[::1]:81", "::1", 80, false),
+            ("::1", "::1", 80, true),
+            (".", "gw.example", 80, false),
+        ] {
+            assert_eq!(excepted(list, host, port), wanted, "{list:?} {host} {port}");
+        }
+    }
+}

@@ -63,8 +63,20 @@ impl Resolver {
             port,
             shared: Arc::default(),
             lookup: Arc::new(lookup),
-            spawn: spawn_thread,
+            spawn: |name, run| crate::sys::spawn(name, run),
         }
+    }
+
+    /// As [`Resolver::new`], with another name service and another way to start threads.
+    #[cfg(test)]
+    pub fn scripted(
+        host: &str,
+        port: u16,
+        lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+        spawn: Option<Spawn>,
+    ) -> Self {
+        let new = Self::new(host, port);
+        Resolver { lookup: Arc::new(lookup), spawn: spawn.unwrap_or(new.spawn), ..new }
     }
 
     /// The addresses, waiting at most `timeout`.
@@ -167,11 +179,6 @@ fn plain_text(error: &io::Error) -> String {
     text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
 }
 
-/// The one place that starts a thread here.
-fn spawn_thread(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
-}
-
 impl ureq::unversioned::resolver::Resolver for Resolver {
     /// The URI is not looked at: through a proxy only the proxy's name is ever looked up here.
     fn resolve(&self, _: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
@@ -186,5 +193,124 @@ impl ureq::unversioned::resolver::Resolver for Resolver {
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Resolver({}:{})", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Sender, channel};
+
+    const LONG: Duration = Duration::from_secs(30);
+    type Found = io::Result<Vec<SocketAddr>>;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 80))
+    }
+
+    /// A resolver whose lookups end when the test says how; each lookup that begins is announced.
+    fn scripted() -> (Resolver, Sender<Found>, std::sync::mpsc::Receiver<()>) {
+        let (answer, answers) = channel::<Found>();
+        let (begin, begun) = channel();
+        let channels = Mutex::new((answers, begin));
+        let lookup = move |host: &str, port: u16| {
+            assert_eq!((host, port), ("gw.example", 80));
+            let channels = channels.lock().unwrap();
+            channels.1.send(()).unwrap();
+            channels.0.recv().unwrap_or_else(|_| Err(io::Error::other("the test ended")))
+        };
+        (Resolver::scripted("gw.example", 80, lookup, None), answer, begun)
+    }
+
+    fn no_threads(_: &str, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        Err(io::Error::from(io::ErrorKind::WouldBlock))
+    }
+
+    #[test]
+    fn addresses_need_no_thread() {
+        for host in ["127.0.0.1", "::1"] {
+            let resolver = Resolver { spawn: no_threads, ..Resolver::new(host, 9091) };
+            let found = resolver.resolve(LONG).unwrap();
+            assert_eq!(found, [SocketAddr::new(host.parse().unwrap(), 9091)]);
+        }
+    }
+
+    #[test]
+    fn an_address_is_kept_until_it_expires() {
+        let (resolver, answer, begun) = scripted();
+        answer.send(Ok(vec![address(1), address(2)])).unwrap();
+        for _ in 0..3 {
+            assert_eq!(resolver.resolve(LONG).unwrap(), [address(1), address(2)]);
+        }
+        assert_eq!(begun.try_iter().count(), 1);
+        resolver.expire();
+        answer.send(Ok(vec![address(3)])).unwrap();
+        assert_eq!(resolver.resolve(LONG).unwrap(), [address(3)]);
+    }
+
+    #[test]
+    fn a_failed_or_hanging_lookup_leaves_the_old_address() {
+        let (resolver, answer, begun) = scripted();
+        answer.send(Ok(vec![address(1)])).unwrap();
+        resolver.resolve(LONG).unwrap();
+        resolver.expire();
+        answer.send(Err(io::Error::other("server failure"))).unwrap();
+        assert_eq!(resolver.resolve(LONG).unwrap(), [address(1)]);
+        assert_eq!(resolver.resolve(LONG).unwrap(), [address(1)], "and it is not asked for at once again");
+        assert_eq!(begun.try_iter().count(), 2);
+        resolver.expire();
+        assert_eq!(resolver.resolve(LONG).unwrap(), [address(1)], "the third lookup hangs");
+        let without_threads = Resolver { spawn: no_threads, ..resolver };
+        without_threads.shared.lock().running = false;
+        assert_eq!(without_threads.resolve(LONG).unwrap(), [address(1)]);
+    }
+
+    #[test]
+    fn a_hanging_lookup_is_waited_for_by_all_and_started_once() {
+        let (resolver, answer, begun) = scripted();
+        let begin = Instant::now();
+        for _ in 0..3 {
+            let failure = resolver.resolve(Duration::from_millis(20)).unwrap_err();
+            assert_eq!(failure.message, "gw.example did not resolve within 0.02 s");
+            assert_eq!(failure.kind, SendErrorKind::Dns);
+        }
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| resolver.resolve(LONG))).collect();
+            answer.send(Ok(vec![address(1)])).unwrap();
+            for found in waiting {
+                assert_eq!(found.join().unwrap().unwrap(), [address(1)]);
+            }
+        });
+        assert_eq!(begun.try_iter().count(), 1, "one thread for seven requests");
+    }
+
+    #[test]
+    fn failures_say_why() {
+        let (resolver, answer, _begun) = scripted();
+        let text = "failed to lookup address information: Name or service not known";
+        answer.send(Err(io::Error::other(text))).unwrap();
+        let failure = resolver.resolve(LONG).unwrap_err();
+        assert_eq!(failure.message, "gw.example does not resolve: Name or service not known");
+        answer.send(Ok(vec![])).unwrap();
+        assert!(resolver.resolve(LONG).unwrap_err().message.ends_with("has no address"));
+        let without_threads = Resolver { spawn: no_threads, ..resolver };
+        let failure = without_threads.resolve(LONG).unwrap_err();
+        assert!(failure.message.contains("no thread could be started"), "{failure}");
+        assert!(!without_threads.shared.lock().running, "the next request tries again");
+    }
+
+    #[test]
+    fn cancel_ends_the_wait() {
+        let (resolver, _answer, begun) = scripted();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| resolver.resolve(LONG));
+            begun.recv().unwrap();
+            // the lookup has begun, so the lock was free for the waiter; take it to be behind its wait
+            drop(resolver.shared.lock());
+            resolver.cancel();
+            assert_eq!(waiting.join().unwrap().unwrap_err().kind, SendErrorKind::Cancelled);
+        });
     }
 }

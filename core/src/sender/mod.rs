@@ -1,7 +1,16 @@
 //! One sender: a source, its connection, its worker; the registry of all senders of this process; flush of all; exit.
 //!
-//! The only file that ties the floors together. A sender lives as long as somebody holds it, it has something pending, or
+//! The only room that ties the floors together. A sender lives as long as somebody holds it, it has something pending, or
 //! its worker runs; the registry lets go of the others.
+
+mod exit;
+mod flush;
+mod registry;
+
+pub use exit::{Exit, host_flushes_at_exit};
+pub use flush::Flush;
+pub(crate) use registry::prune;
+pub use registry::{all, has_log, report_all, start_flush_all, take_log};
 
 use crate::clock::{Clock, Mono};
 use crate::config::Config;
@@ -10,7 +19,6 @@ use crate::ledger::{Balance, Dropped, Event, Ledger, Recent, Requests};
 use crate::pending::source::Source;
 use crate::send::transport::Transport;
 use crate::send::worker::{Signal, Worker};
-use crate::sys::{self, ForkCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -151,9 +159,8 @@ impl Sender {
     #[must_use]
     pub fn registered(parts: Parts) -> Arc<Self> {
         let sender = Arc::new(Self::new(parts));
-        prune();
-        lock(senders()).push(sender.clone());
-        hook_exit();
+        registry::add(sender.clone());
+        exit::hook_exit();
         sender
     }
 
@@ -175,6 +182,14 @@ impl Sender {
     pub fn nudge(self: &Arc<Self>) {
         self.ensure_worker();
         self.signal.nudge();
+    }
+
+    /// A whole request is ready: lets the worker look now, unless it waits out a back-off.
+    pub fn request_ready(self: &Arc<Self>) {
+        self.ensure_worker();
+        if !self.signal.pausing.load(Ordering::Relaxed) {
+            self.signal.nudge();
+        }
     }
 
     #[cold]
@@ -299,10 +314,10 @@ impl Sender {
             items,
             times: 1,
         };
-        lock(&self.notes).recent.note(event, log);
         if log {
-            FRESH.store(true, Ordering::Release);
+            registry::log(event.clone());
         }
+        lock(&self.notes).recent.note(event);
     }
 
     /// What happened since `cursor`, which is moved to now.
@@ -330,188 +345,6 @@ impl Sender {
             failed: self.failed.load(Ordering::SeqCst),
             failures: notes.recent.events(),
         }
-    }
-}
-
-static SENDERS: ForkCell<Mutex<Vec<Arc<Sender>>>> = ForkCell::new();
-static FRESH: AtomicBool = AtomicBool::new(false);
-
-fn senders() -> &'static Mutex<Vec<Arc<Sender>>> {
-    SENDERS.get_or_init(Mutex::default)
-}
-
-/// Lets go of senders that nobody holds, with nothing pending and no worker.
-pub(crate) fn prune() {
-    let unused: Vec<Arc<Sender>> = {
-        let mut all = lock(senders());
-        let (used, unused) = std::mem::take(&mut *all)
-            .into_iter()
-            .partition(|s| Arc::strong_count(s) > 1 || s.source.oldest().is_some() || has_fresh(s));
-        *all = used;
-        unused
-    };
-    // outside the lock, because it closes connections
-    drop(unused);
-}
-
-fn has_fresh(sender: &Sender) -> bool {
-    lock(&sender.notes).recent.has_fresh()
-}
-
-/// Whether [`take_log`] has something, for one atomic load.
-#[inline]
-#[must_use]
-pub fn has_log() -> bool {
-    FRESH.load(Ordering::Acquire)
-}
-
-/// Takes the lines for the caller's log that have come up since the last call, for all senders of this process.
-#[must_use]
-pub fn take_log() -> Vec<Event> {
-    if !FRESH.swap(false, Ordering::AcqRel) {
-        return Vec::new();
-    }
-    lock(senders()).iter().flat_map(|s| lock(&s.notes).recent.take_fresh()).collect()
-}
-
-/// A flush of several senders under way; waits in slices so that a caller can look after signals in between.
-pub struct Flush {
-    parts: Vec<(Arc<Sender>, u64)>,
-    deadline: Instant,
-}
-
-impl Flush {
-    /// Starts to flush `senders`; they share one deadline.
-    #[must_use]
-    pub fn start(senders: impl IntoIterator<Item = Arc<Sender>>, timeout: Duration) -> Self {
-        let deadline = far(Instant::now(), timeout);
-        Flush {
-            parts: senders.into_iter().map(|s| (s.start_flush(), s)).map(|(p, s)| (s, p)).collect(),
-            deadline,
-        }
-    }
-
-    /// Starts to close `senders`: as [`Flush::start`], and no more is accepted.
-    #[must_use]
-    pub fn start_close(senders: impl IntoIterator<Item = Arc<Sender>>, timeout: Duration) -> Self {
-        let deadline = far(Instant::now(), timeout);
-        Flush {
-            parts: senders.into_iter().map(|s| (s.start_close(), s)).map(|(p, s)| (s, p)).collect(),
-            deadline,
-        }
-    }
-
-    /// Waits at most `slice`; true when there is nothing more to wait for: all is settled or the deadline has passed.
-    #[must_use]
-    pub fn wait(&self, slice: Duration) -> bool {
-        let until = self.deadline.min(far(Instant::now(), slice));
-        let settled = self.parts.iter().all(|(sender, position)| sender.wait_settled(*position, until));
-        settled || Instant::now() >= self.deadline
-    }
-
-    /// Waits until there is nothing more to wait for.
-    pub fn finish(&self) {
-        while !self.wait(Duration::from_secs(3600)) {}
-    }
-}
-
-/// `from + by`, for waits that are given as "for ever".
-fn far(from: Instant, by: Duration) -> Instant {
-    from.checked_add(by).unwrap_or_else(|| from + Duration::from_secs(365 * 24 * 3600))
-}
-
-/// Every sender of this process.
-#[must_use]
-pub fn all() -> Vec<Arc<Sender>> {
-    lock(senders()).clone()
-}
-
-/// Starts to flush every sender of this process.
-#[must_use]
-pub fn start_flush_all(timeout: Duration) -> Flush {
-    Flush::start(all(), timeout)
-}
-
-/// What every sender did since the last call of this function.
-#[must_use]
-pub fn report_all() -> Vec<Report> {
-    all().iter().map(|s| s.report(&s.reported)).collect()
-}
-
-static EXIT_BEGAN: ForkCell<Mono> = ForkCell::new();
-
-/// The end of the process: flushes every sender and gives up `exit_idle_timeout` after the last delivery or
-/// `exit_timeout` after the first call of this, whichever comes first. A push during exit, flushed by a second call, uses
-/// what is left of the same time.
-pub struct Exit {
-    flush: Flush,
-    began: Mono,
-}
-
-impl Exit {
-    /// Starts to flush everything.
-    #[must_use]
-    pub fn start() -> Self {
-        let began = *EXIT_BEGAN.get_or_init(sys::monotonic);
-        Exit { flush: start_flush_all(Duration::MAX), began }
-    }
-
-    /// Waits at most `slice`; true when there is nothing more to wait for.
-    #[must_use]
-    pub fn wait(&self, slice: Duration) -> bool {
-        let until = far(Instant::now(), slice);
-        loop {
-            let waiting: Vec<_> =
-                self.flush.parts.iter().filter(|(s, position)| !s.source.settled_to(*position)).collect();
-            let Some(&(first, position)) = waiting.first() else { return true };
-            let last = self.flush.parts.iter().map(|(s, _)| s.last_delivery.load(Ordering::SeqCst)).max();
-            let last = Duration::from_nanos(last.unwrap_or(0)).max(self.began);
-            let longest = |of: fn(&Config) -> Duration| {
-                waiting.iter().map(|(s, _)| of(&s.config)).max().unwrap_or_default()
-            };
-            let end = (last + longest(|c| c.exit_idle_timeout)).min(self.began + longest(|c| c.exit_timeout));
-            let left = end.saturating_sub(sys::monotonic());
-            if left.is_zero() {
-                return true;
-            }
-            if Instant::now() >= until {
-                return false;
-            }
-            let _ = first.wait_settled(*position, until.min(far(Instant::now(), left)));
-        }
-    }
-
-    /// Gives up what is left and says what that cost, sender by sender.
-    #[must_use]
-    pub fn finish(self) -> Vec<Report> {
-        for (sender, position) in &self.flush.parts {
-            if !sender.source.settled_to(*position) {
-                sender.clear(Dropped::Shutdown);
-            }
-        }
-        report_all()
-    }
-}
-
-static HOOK: AtomicBool = AtomicBool::new(false);
-
-/// Says that the host flushes at exit by itself ([`Exit`]), as Python's `atexit` does, so that no hook is set in the C
-/// library.
-pub fn host_flushes_at_exit() {
-    HOOK.store(true, Ordering::SeqCst);
-}
-
-fn hook_exit() {
-    extern "C" fn at_exit() {
-        // nobody may see a panic that late
-        let _ = std::panic::catch_unwind(|| {
-            let exit = Exit::start();
-            while !exit.wait(Duration::from_secs(1)) {}
-            drop(exit.finish());
-        });
-    }
-    if !HOOK.swap(true, Ordering::SeqCst) {
-        sys::at_exit(at_exit);
     }
 }
 

@@ -1,0 +1,273 @@
+//! Raw samples, 24 bytes each, bounded; handed out in chunks and encoded only then.
+//!
+//! An append is one short lock and 24 bytes into a chunk that already has room. Chunks are as large as a request may have
+//! samples, and emptied ones are used again, so nothing is allocated once the queue has seen its usual load, and nothing
+//! is ever moved to make room.
+
+mod cut;
+mod state;
+
+pub use cut::now_stamp;
+
+use crate::clock::{Clock, Mono};
+use crate::config::{Config, Overflow};
+use crate::error::{Error, Result};
+use crate::input::labels::Labels;
+use crate::input::series::{Family, Meta, Registry, SeriesData};
+use crate::ledger::{Balance, Dropped, Rejected};
+use crate::pending::source::{Outcome, Request, Source, Take};
+use crate::wire::v1::{self, RawSample};
+use cut::Cutter;
+use state::State;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Whether the worker should look now and not at its next tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nudge {
+    /// There is time.
+    Later,
+    /// A whole request is ready.
+    Now,
+}
+
+/// The queue of a writer.
+pub struct Queue {
+    state: Mutex<State>,
+    space: Condvar,
+    registry: Registry,
+    cutter: Mutex<Cutter>,
+    clock: Clock,
+    config: Arc<Config>,
+}
+
+/// Bytes of a pending sample.
+const SAMPLE: usize = size_of::<RawSample>();
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // a panic under these locks leaves counters and samples in step, since each change is made whole after its checks
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    /// An empty queue with the limits of `config`.
+    #[must_use]
+    pub fn new(config: Arc<Config>, clock: Clock) -> Self {
+        let queue = Queue {
+            state: Mutex::new(State::new(config.max_samples_per_send, clock.now())),
+            space: Condvar::new(),
+            registry: Registry::new(),
+            cutter: Mutex::new(Cutter::new(config.clone())),
+            clock,
+            config,
+        };
+        queue.set_room(&mut lock(&queue.state), 0);
+        queue
+    }
+
+    /// How many samples may be queued: by count, and by what the registry leaves of the bytes.
+    fn set_room(&self, state: &mut State, registry: usize) {
+        let bytes = self.config.capacity_bytes.saturating_sub(registry as u64);
+        state.set_room(self.config.capacity.min(bytes / SAMPLE as u64));
+    }
+
+    /// The series with these labels; see [`Registry::register`].
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for labels larger than a request, [`Error::QueueFull`] when the series alone fill
+    /// `queue_config.capacity_bytes`, [`Error::Closed`].
+    pub fn register(&self, labels: &Labels, meta: Option<(&str, Meta)>) -> Result<Arc<SeriesData>> {
+        let (series, new) = self.registry.register(labels, meta, self.config.max_bytes_per_send)?;
+        if let Some(bytes) = new {
+            let mut state = lock(&self.state);
+            if state.is_closed() {
+                return Err(Error::Closed { what: "writer" });
+            }
+            self.set_room(&mut state, bytes);
+            if state.room() == 0 {
+                self.registry.sweep(state.settled(), true);
+                self.set_room(&mut state, self.registry.bytes());
+            }
+            if state.room() == 0 {
+                return Err(self.full(&state));
+            }
+        }
+        Ok(series)
+    }
+
+    /// Tells of a family; see [`Registry::describe`].
+    pub fn describe(&self, name: &str, meta: Meta) -> Arc<Family> {
+        self.registry.describe(name, meta)
+    }
+
+    /// Series known.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Queues one sample.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::QueueFull`] with the policies `error` and `block`.
+    #[inline]
+    pub fn append(&self, series: &SeriesData, value: f64, timestamp_ms: i64) -> Result<Nudge> {
+        let mut state = lock(&self.state);
+        if !state.has_room() {
+            state = self.make_room(state)?;
+        }
+        Ok(state.add(series, value, timestamp_ms))
+    }
+
+    /// Queues many samples; a lock a request's worth of them, because a long one would hold up other threads.
+    ///
+    /// # Errors
+    /// As [`Queue::append`]; the samples before the one that failed are accepted.
+    pub fn append_many<'a>(
+        &self,
+        samples: impl IntoIterator<Item = (&'a SeriesData, f64, i64)>,
+    ) -> Result<Nudge> {
+        let mut nudge = Nudge::Later;
+        let mut samples = samples.into_iter().peekable();
+        while samples.peek().is_some() {
+            let mut state = lock(&self.state);
+            for (series, value, timestamp_ms) in samples.by_ref().take(self.config.max_samples_per_send) {
+                if !state.has_room() {
+                    state = self.make_room(state)?;
+                }
+                if state.add(series, value, timestamp_ms) == Nudge::Now {
+                    nudge = Nudge::Now;
+                }
+            }
+        }
+        Ok(nudge)
+    }
+
+    /// Makes room for one more sample, as the overflow policy says. Where the sample itself is to be dropped there is no
+    /// room, which [`State::add`] counts.
+    #[cold]
+    fn make_room<'q>(&'q self, mut state: MutexGuard<'q, State>) -> Result<MutexGuard<'q, State>> {
+        let mut deadline = None;
+        loop {
+            if state.is_closed() {
+                return Err(Error::Closed { what: "writer" });
+            }
+            if !state.is_full() {
+                break;
+            }
+            match self.config.overflow {
+                Overflow::DropOldest if state.drop_oldest() => break,
+                Overflow::DropOldest | Overflow::DropNewest => return Ok(state),
+                Overflow::Error => return Err(self.full(&state)),
+                Overflow::Block => {
+                    let now = Instant::now();
+                    let until = deadline.get_or_insert(now + self.config.block_timeout);
+                    let left = until.saturating_duration_since(now);
+                    if left.is_zero() {
+                        return Err(self.full(&state));
+                    }
+                    state = self.space.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+        state.open_chunk(|| self.clock.now());
+        Ok(state)
+    }
+
+    fn full(&self, state: &State) -> Error {
+        Error::QueueFull {
+            samples: state.queued(),
+            bytes: state.queued() * SAMPLE as u64 + self.registry.bytes() as u64,
+            max_samples: self.config.capacity,
+            max_bytes: self.config.capacity_bytes,
+        }
+    }
+}
+
+impl Source for Queue {
+    fn take(&self, now: Mono, flush_to: u64) -> Take {
+        loop {
+            let chunk = {
+                let mut state = lock(&self.state);
+                state.expire(now, self.config.sample_age_limit);
+                if let Some(first) = state.requests.front() {
+                    return Take::Request(first.clone());
+                }
+                match state.next_chunk(now, self.config.batch_send_deadline, flush_to) {
+                    Ok(chunk) => chunk,
+                    Err(take) => return take,
+                }
+            };
+            self.space.notify_all();
+            // without a lock on the state: callers go on appending
+            let cut = lock(&self.cutter).cut(&chunk, self.registry.pages(), now, self.clock.wall_ms());
+            lock(&self.state).finish_chunk(chunk, cut);
+        }
+    }
+
+    fn settle(&self, request: &Request, outcome: Outcome) -> Option<u64> {
+        let parts = match outcome {
+            Outcome::Split => Some(v1::split(&request.body)?),
+            _ => None,
+        };
+        lock(&self.state).settle(request.id, outcome, parts)
+    }
+
+    fn recover(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.panics += 1;
+        if state.panics < 2 {
+            return 0;
+        }
+        state.panics = 0;
+        state.give_up_work(Rejected::Panic)
+    }
+
+    fn position(&self) -> u64 {
+        lock(&self.state).position()
+    }
+
+    fn settled_to(&self, position: u64) -> bool {
+        lock(&self.state).settled() >= position
+    }
+
+    fn clear(&self, why: Dropped) -> u64 {
+        let lost = lock(&self.state).clear(why);
+        self.space.notify_all();
+        lost
+    }
+
+    fn close(&self) {
+        lock(&self.state).close();
+        self.space.notify_all();
+    }
+
+    fn balance(&self) -> Balance {
+        let registry = self.registry.bytes() as u64;
+        let state = lock(&self.state);
+        let bodies: usize = state.requests.iter().map(|r| r.body.len()).sum();
+        Balance {
+            ledger: state.ledger(),
+            pending: state.pending(),
+            pending_bytes: (state.samples() * SAMPLE + bodies) as u64 + registry,
+        }
+    }
+
+    fn oldest(&self) -> Option<Mono> {
+        lock(&self.state).oldest()
+    }
+
+    fn tidy(&self, now: Mono) {
+        let settled = {
+            let mut state = lock(&self.state);
+            if now < state.swept + self.config.series_idle_timeout {
+                return;
+            }
+            state.swept = now;
+            state.settled()
+        };
+        self.registry.sweep(settled, false);
+        let bytes = self.registry.bytes();
+        self.set_room(&mut lock(&self.state), bytes);
+    }
+}
