@@ -29,7 +29,7 @@ impl Panicking {
         let transport = Arc::new(MemoryTransport::new());
         (0..times).for_each(|_| transport.call(|_| panic!("a bug in the transport")));
         let labels = Labels::new("m", [("job", "test")], &[], NameScheme::Legacy).unwrap();
-        let series = queue.register(&labels, None).unwrap();
+        let series = queue.register(&promwrite_core::wire::v1::encode_labels(&labels), None).unwrap();
         let sender = Arc::new(Sender::new(Parts {
             config,
             source: queue.clone(),

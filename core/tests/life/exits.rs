@@ -15,7 +15,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("exits::the_whole_end_takes_no_longer_than_the_other_option_says", endless),
 ];
 
-pub const JOBS: &[(&str, fn() -> u8)] = &[
+pub const JOBS: &[crate::job::Job] = &[
     ("returns", || {
         work();
         0

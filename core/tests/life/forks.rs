@@ -17,7 +17,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("forks::two_hundred_under_eight_threads_that_append", storm),
 ];
 
-pub const JOBS: &[(&str, fn() -> u8)] = &[
+pub const JOBS: &[crate::job::Job] = &[
     ("fork idle", || fork_job(|writer, _| assert!(writer.flush(LONG).complete()))),
     ("fork sending", || {
         fork_job(|writer, _| {

@@ -18,6 +18,9 @@ pub const LONG: Duration = Duration::from_secs(60);
 /// What a wait may take on a busy machine beyond what was asked for.
 pub const SLACK: Duration = Duration::from_secs(2);
 
+/// A job's name and its main function, which returns the exit code.
+pub type Job = (&'static str, fn() -> u8);
+
 /// How a job ended.
 #[derive(Debug)]
 pub struct Ended {

@@ -14,7 +14,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("threads::a_program_that_is_started_inherits_no_socket", no_socket),
 ];
 
-pub const JOBS: &[(&str, fn() -> u8)] = &[
+pub const JOBS: &[crate::job::Job] = &[
     ("one thread", one_thread_job),
     ("no thread", no_thread_job),
     ("memory", memory_job),

@@ -32,10 +32,17 @@ def arguments() -> argparse.ArgumentParser:
         " API at /metrics/job/…; one line a sample and a push. Ctrl-C ends it.",
     )
     receive.add_argument("--port", type=int, default=0, help="the port (default: a free one)")
-    receive.add_argument("--basic-auth", type=credentials, metavar="USER:PASSWORD", help="answer 401 without them")
+    receive.add_argument(
+        "--basic-auth", type=credentials, metavar="USER:PASSWORD", help="answer 401 without them"
+    )
     receive.add_argument("--bearer-token", metavar="TOKEN", help="answer 401 without it")
     receive.add_argument(
-        "--header", type=header, action="append", default=[], metavar="'NAME: VALUE'", help="answer 401 without it"
+        "--header",
+        type=header,
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="answer 401 without it",
     )
     receive.add_argument("--write-path", metavar="PATH", help="answer 404 to remote write at another path")
     return parser
@@ -59,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         with receiver:
-            print(f"remote write: {receiver.write_url}   gateway: {receiver.gateway}   (Ctrl-C ends)", flush=True)
+            print(
+                f"remote write: {receiver.write_url}   gateway: {receiver.gateway}   (Ctrl-C ends)",
+                flush=True,
+            )
             threading.Event().wait()
     except KeyboardInterrupt:
         pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def floats(values: Any) -> bytes | list[float]:
@@ -15,7 +17,7 @@ def floats(values: Any) -> bytes | list[float]:
     view = _view("values", values)
     if view is None:
         return [_float(value) for value in values]
-    return view.tobytes() if view.format == "d" else [float(value) for value in view.tolist()]
+    return view.tobytes() if view.format in ("d", "@d") else [float(value) for value in view.tolist()]
 
 
 def milliseconds(timestamps: Any) -> bytes | list[int]:
@@ -25,14 +27,18 @@ def milliseconds(timestamps: Any) -> bytes | list[int]:
         if timestamps.dtype.kind == "M":
             timestamps = timestamps.astype("datetime64[ms]")
         elif timestamps.dtype.kind not in "iu":
-            raise TypeError(f"timestamps_ms: must be whole milliseconds or datetime64, not {timestamps.dtype}")
+            raise TypeError(
+                f"timestamps_ms: must be whole milliseconds or datetime64, not {timestamps.dtype}"
+            )
         timestamps = timestamps.astype("int64")
     view = _view("timestamps_ms", timestamps)
     if view is None:
         return list(timestamps)
-    if view.format not in ("b", "B", "h", "H", "i", "I", "l", "L", "q", "Q"):
+    # one letter is native order, with or without an @
+    letter = view.format.removeprefix("@")
+    if letter not in ("b", "B", "h", "H", "i", "I", "l", "L", "q", "Q"):
         raise TypeError(f"timestamps_ms: must be whole milliseconds, not a buffer of format {view.format!r}")
-    return view.tobytes() if view.format in ("l", "q") and view.itemsize == 8 else view.tolist()
+    return view.tobytes() if letter in ("l", "q") and view.itemsize == 8 else view.tolist()
 
 
 def _array(column: Any) -> Any:
@@ -57,8 +63,7 @@ def _view(name: str, column: Any) -> memoryview | None:
         return None
     if view.ndim != 1:
         raise TypeError(f"{name}: must have one dimension, not {view.ndim}")
-    # native order is a format of one letter, perhaps after an @
-    return view.cast("B").cast(view.format[1:]) if view.format[:1] == "@" and view.c_contiguous else view
+    return view
 
 
 def _float(value: Any) -> float:

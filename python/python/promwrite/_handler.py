@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 from promwrite import _log, _promwrite
 from promwrite._errors import SendError
 from promwrite._report import Report
 
-Headers = Sequence[Any]
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Headers = Sequence[Any]
 
 
 class Handler:

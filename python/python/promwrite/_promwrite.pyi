@@ -3,6 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, final
 
+__all__ = [
+    "Exit",
+    "Handler",
+    "Pusher",
+    "Series",
+    "Writer",
+    "__version__",
+    "decode_write",
+    "flush",
+    "grouping_labels",
+    "has_log",
+    "options_doc",
+    "push_url",
+    "render",
+    "snappy_frame",
+    "snappy_unframe",
+    "stats",
+    "take_log",
+]
+
 __version__: str
 
 @final
@@ -13,7 +33,9 @@ class Exit:
 
 @final
 class Handler:
-    def __new__(cls, options: Mapping[str, Any] | None = None, keywords: dict[str, Any] | None = None) -> Handler: ...
+    def __new__(
+        cls, options: Mapping[str, Any] | None = None, keywords: dict[str, Any] | None = None
+    ) -> Handler: ...
     def push(self, url: str, method: str, headers: Any, data: Any) -> None: ...
     def call(
         self, url: str, method: str, timeout: float | None, headers: Any, data: Any
@@ -55,8 +77,8 @@ class Writer:
         self,
         name: str,
         labels: Mapping[str, Any] | None = None,
-        type: str | None = None,
-        help: str = "",
+        type: str | None = None,  # noqa: A002
+        help: str = "",  # noqa: A002
         unit: str = "",
     ) -> Series: ...
     def append(
@@ -74,7 +96,7 @@ class Series:
     """A prepared label set of a writer: the fast path."""
 
     def append(self, value: float, timestamp: Any = None) -> None:
-        """Records ``value`` as the series' value now, as a scrape at this moment would see it: of a counter the total."""
+        """Records ``value`` as the series' value now, as a scrape would see it: of a counter the total."""
 
     def extend(self, values: Any, timestamps_ms: Any) -> None:
         """Records many values with their timestamps: whole milliseconds since 1970, or datetime64."""

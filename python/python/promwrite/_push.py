@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from promwrite import _log, _promwrite
 from promwrite._handler import handler as _queueing
 from promwrite._report import Report
+
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -66,7 +68,9 @@ def _push(
 ) -> None:
     url = _promwrite.push_url(gateway, job, grouping_key)
     if registry is None:
-        from prometheus_client import REGISTRY as registry
+        from prometheus_client import REGISTRY
+
+        registry = REGISTRY
     data = _promwrite.render(registry)
     headers = [("Content-Type", CONTENT_TYPE)]
     if compression is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 class Report:

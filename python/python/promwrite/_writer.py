@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from promwrite import _log, _promwrite
 from promwrite._errors import InvalidError
-from promwrite._handler import Headers
 from promwrite._promwrite import Series
 from promwrite._report import Report
+
+TYPE_CHECKING = False  # typing costs more than all the rest of the package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from promwrite._handler import Headers
 
 TEXT = "text/plain; version=0.0.4"
 
@@ -36,8 +39,8 @@ class Writer:
         name: str,
         labels: Mapping[str, Any] | None = None,
         *,
-        type: str | None = None,
-        help: str = "",
+        type: str | None = None,  # noqa: A002
+        help: str = "",  # noqa: A002
         unit: str = "",
     ) -> Series:
         """A prepared series, the fast path for what is appended often: checked and encoded once.
@@ -72,7 +75,7 @@ class Writer:
 
     @property
     def handler(self) -> Callable[..., Callable[[], None]]:
-        """A prometheus_client handler that writes the pushed page by remote write, with job and grouping key as labels."""
+        """A prometheus_client handler that writes what is pushed, with job and grouping key as labels."""
         return _PageHandler(self)
 
     def flush(self, timeout: float | None = 5) -> Report:
