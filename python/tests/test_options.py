@@ -184,7 +184,8 @@ def test_an_import_loads_next_to_nothing_and_does_nothing() -> None:
 def test_a_loss_at_exit_is_told_once(refused: str) -> None:
     done = run(
         "import promwrite\n"
-        f"writer = promwrite.Writer({refused!r}.replace('://', '://us:canary@') + '/w?x=canary', exit_idle_timeout=0.3)\n"
+        f"url = {refused!r}.replace('://', '://us:canary@') + '/w?x=canary'\n"
+        "writer = promwrite.Writer(url, exit_idle_timeout=0.3)\n"
         "writer.append('a', 1); writer.append('b', 1)\n"
         "raise SystemExit(7)"
     )
@@ -195,6 +196,17 @@ def test_a_loss_at_exit_is_told_once(refused: str) -> None:
     assert "connection refused" in line
     assert refused in line
     assert "canary" not in line
+
+
+def test_a_loss_that_a_report_told_is_not_told_again(refused: str) -> None:
+    done = run(
+        "import promwrite\n"
+        f"writer = promwrite.Writer({refused!r})\n"
+        "writer.append('a', 1)\n"
+        "print(writer.close(0).dropped)"
+    )
+    assert (done.returncode, done.stdout) == (0, "{'shutdown': 1}\n")
+    assert "at exit" not in done.stderr
 
 
 def test_what_is_pending_at_exit_is_delivered(server: Server) -> None:
