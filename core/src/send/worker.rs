@@ -305,6 +305,10 @@ impl Worker {
 
     /// A line a minute for a fault that lasts, at once for a new kind of fault.
     fn complain(&mut self, sender: &Sender, now: Mono, kind: &'static str, message: &str) {
+        // nothing is kept once the sender was cleared, which ends a request in flight
+        if sender.is_cleared() {
+            return;
+        }
         let log = self.logged.is_none_or(|(at, before)| before != kind || now >= at + MINUTE);
         if log {
             self.logged = Some((now, kind));

@@ -102,7 +102,9 @@ pub struct Sender {
     failed: AtomicBool,
     start_after: AtomicU64,
     last_delivery: AtomicU64,
+    /// Up to where [`report_all`] has told, and up to where any report has.
     reported: Mutex<Ledger>,
+    told: Mutex<Ledger>,
 }
 
 /// How soon after a failure the worker is started again.
@@ -155,6 +157,7 @@ impl Sender {
             start_after: AtomicU64::new(0),
             last_delivery: AtomicU64::new(0),
             reported: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -328,6 +331,12 @@ impl Sender {
     /// What happened since `cursor`, which is moved to now.
     #[must_use]
     pub fn report(&self, cursor: &Mutex<Ledger>) -> Report {
+        let report = self.since(cursor);
+        *lock(&self.told) = *lock(cursor);
+        report
+    }
+
+    fn since(&self, cursor: &Mutex<Ledger>) -> Report {
         let mut cursor = lock(cursor);
         let notes = lock(&self.notes);
         let balance = self.source.balance();
