@@ -304,6 +304,10 @@ impl Worker {
 
     /// A line a minute for a fault that lasts, at once for a new kind of fault.
     fn complain(&mut self, sender: &Sender, now: Mono, kind: &'static str, message: &str) {
+        if sender.is_cleared() {
+            // the request was cancelled because nothing is kept any more, which was told with its cost
+            return;
+        }
         let log = self.logged.is_none_or(|(at, before)| before != kind || now >= at + MINUTE);
         if log {
             self.logged = Some((now, kind));
