@@ -176,7 +176,7 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         ["timestamp", "str"],
     ),
     "a timestamp that is NaN": (lambda g: g.series.append(1, timestamp=float("nan")), ValueError, ["timestamp", "nan"]),
-    "a value that is a string": (lambda g: g.series.append("1"), TypeError, ["value", "str"]),  # type: ignore[arg-type]
+    "a value that is a string": (lambda g: g.series.append("1"), TypeError, ["real number", "str"]),  # type: ignore[arg-type]
     "more values than times": (
         lambda g: g.series.extend([1.0, 2.0], timestamps_ms=[MILLISECONDS]),
         ValueError,

@@ -32,6 +32,9 @@ from servers import NAN, PASSWORD, USER, Prometheus, Pushgateway, Server, Victor
 RemoteWriteServer = Prometheus | VictoriaMetrics
 Stored = dict[Key, list[tuple[int, int]]]
 
+# Milliseconds that the clock of an append may be behind: it is the kernel's coarse one, which costs next to nothing.
+CLOCK = 20
+
 VALUES = {
     "zero": 0.0,
     "minus zero": -0.0,
@@ -60,7 +63,8 @@ def kept(server: Server, value: int) -> int | None:
     if isinstance(server, VictoriaMetrics):
         if value == NAN:
             return None
-        if abs(number(value)) < sys.float_info.min:
+        # its decimals end at 1e-308, the last digit included
+        if abs(number(value)) < 1e-291:
             return 0
     return value
 
@@ -115,7 +119,7 @@ def test_values_times_and_labels(remote_write_server: RemoteWriteServer) -> None
         sent[key({"__name__": "odd_labels", **odd})] = [(now, bits(1.0))]
     assert_stored(remote_write_server, '{__name__=~"by_extend|by_name|odd_labels"}', sent)
     # those without a time got that of the call
-    found = remote_write_server.query_range_raw("by_series", now, now_ms())
+    found = remote_write_server.query_range_raw("by_series", now - CLOCK, now_ms())
     with_value = {dict(series)["value"]: samples for series, samples in found.items()}
     for name, value in VALUES.items():
         want = kept(remote_write_server, bits(value))
@@ -152,7 +156,7 @@ def rendered(source: CollectorRegistry, *, created: bool, **more: str) -> dict[K
 
 def test_a_registry_as_series(remote_write_server: RemoteWriteServer) -> None:
     source = registry()
-    before = now_ms()
+    before = now_ms() - CLOCK
     with writing(remote_write_server, labels={"job": "by_push"}) as writer:
         writer.push(source)
         push_to_gateway(
@@ -162,7 +166,7 @@ def test_a_registry_as_series(remote_write_server: RemoteWriteServer) -> None:
         found = remote_write_server.query_range_raw(f'{{job="{more["job"]}"}}', before, now_ms())
         (at,) = {at for samples in found.values() for at, _ in samples}
         sent = {series: [(at, value)] for series, value in rendered(source, created=False, **more).items()}
-        assert len(sent) == 19
+        assert len(sent) == 14
         assert_stored(remote_write_server, f'{{job="{more["job"]}"}}', sent)
 
 

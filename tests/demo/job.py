@@ -19,6 +19,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
 
+# Senders that nobody holds are let go of when they are done, and their numbers with them.
+HELD: list[object] = []
 CLIENTS = ("prometheus_client", "handler", "function", "writer", "writer_handler")
 
 
@@ -126,7 +128,9 @@ def main() -> None:
         # options of promwrite, secrets among them, as JSON
         options = json.load(sys.stdin)
         if given.client == "handler":
-            timed = clock.around(promwrite.Handler(options=options))
+            handler = promwrite.Handler(options=options)
+            HELD.append(handler)
+            timed = clock.around(handler)
 
             def push() -> None:
                 clock.push(lambda: exposition.push_to_gateway(given.gateway, **key, handler=timed))
@@ -138,6 +142,7 @@ def main() -> None:
 
         else:
             writer = promwrite.Writer(given.write_url, labels={"job": "demo"}, options=options)
+            HELD.append(writer)
             timed = clock.around(writer.handler)
 
             def append(name: str, lines: int) -> None:
