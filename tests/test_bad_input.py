@@ -134,7 +134,7 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
     ),
     "a set as grouping key": (
         lambda g: promwrite.push_to_gateway("gw:9091", "a", registry(), grouping_key={"instance", "ip"}),  # type: ignore[arg-type]
-        TypeError,
+        promwrite.InvalidError,
         ["grouping_key", "set"],
     ),
     "a bad grouping label": (

@@ -239,7 +239,9 @@ def test_no_asynchronous_signal_lands_on_our_threads(promwrite_receiver: Receive
     # Python's own handler of SIGINT is the only one in a bare interpreter
     bare = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('SigCgt')))"
     plain = subprocess.run([sys.executable, "-c", bare], capture_output=True, text=True, check=True)
-    assert caught == f"caught {plain.stdout.strip()}"
+    # glibc itself has one for a signal that is nobody's, once there is a thread
+    mine, bare_mask = (int(mask.split()[-1], 16) for mask in (caught, plain.stdout))
+    assert all((mine ^ bare_mask) >> (number - 1) & 1 == 0 for number in signal.valid_signals())
 
 
 def test_no_thread_before_the_first_sample(promwrite_receiver: Receiver) -> None:
@@ -288,7 +290,7 @@ def test_gunicorn_with_preload(promwrite_receiver: Receiver, tmp_path: Path) -> 
     import http.client
 
     numbers = [str(number) for number in range(20)]
-    command = ["gunicorn", "--preload", "--workers=2", "--bind=127.0.0.1:0", "web:application"]
+    command = ["gunicorn", "--preload", "--workers=2", "--bind=127.0.0.1:0", "--no-control-socket", "web:application"]
     with service(command, environment(promwrite_receiver.write_url, promwrite_receiver.gateway), tmp_path) as child:
         # what the master had before the fork is the master's, and comes once: then it listens
         promwrite_receiver.wait_for(samples=1, timeout=60)

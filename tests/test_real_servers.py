@@ -236,8 +236,8 @@ def test_the_handler(pushgateway: Pushgateway) -> None:
         push_to_gateway(pushgateway.address, "a", other, {"x": "/ y", "n": 9}, handler=handler)
         assert handler.flush(timeout=30)
         assert gateway_holds(pushgateway, **group) == {key({"__name__": "other", **group}): NAN}
-        report = handler.stats()
-    assert report
+        (stats,) = handler.stats()
+    assert (stats["accepted"], stats["delivered"]) == (3, 3)
 
 
 def test_the_functions_and_the_pusher(pushgateway: Pushgateway) -> None:

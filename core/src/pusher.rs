@@ -20,8 +20,8 @@ use crate::sender::{Flush, Kind, Parts, Report, Sender, Stats, closed};
 use crate::sys::ForkCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,21 +31,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Link {
     gateway: Arc<Gateway>,
     sender: Arc<Sender>,
-    /// Handlers and pushers that use it and are not closed.
+    /// Handlers and pushers that use it and are not closed. Changed under the lock of [`LINKS`] alone.
     users: AtomicUsize,
+    unused_since: Mutex<Instant>,
 }
 
 type Key = (u64, String);
-static LINKS: ForkCell<Mutex<HashMap<Key, Weak<Link>>>> = ForkCell::new();
+static LINKS: ForkCell<Mutex<HashMap<Key, Arc<Link>>>> = ForkCell::new();
+/// How long a link without users and data is kept, because a handler is often made anew for each push.
+const KEEP: Duration = Duration::from_secs(300);
+
+fn links() -> MutexGuard<'static, HashMap<Key, Arc<Link>>> {
+    lock(LINKS.get_or_init(Mutex::default))
+}
 
 impl Link {
-    fn find(endpoint: &Arc<Endpoint>, config: &Arc<Config>) -> Result<Arc<Link>> {
+    /// The link to `endpoint`, with its new user counted. A link whose users are gone but not its pushes is found again:
+    /// beside a second one, an old state of a group could arrive after a new one.
+    fn join(endpoint: &Arc<Endpoint>, config: &Arc<Config>) -> Result<Arc<Link>> {
         let key = (config.fingerprint() ^ endpoint.fingerprint(), endpoint.origin());
-        let mut links = lock(LINKS.get_or_init(Mutex::default));
-        if let Some(link) = links.get(&key).and_then(Weak::upgrade)
-            && !link.sender.is_cleared()
-        {
-            return Ok(link);
+        let mut links = links();
+        if let Some(link) = links.get(&key).filter(|link| !link.sender.is_cleared()) {
+            link.users.fetch_add(1, Ordering::SeqCst);
+            return Ok(link.clone());
         }
         let gateway = Arc::new(Gateway::new(config.clone(), Clock::Real));
         let sender = Sender::registered(Parts {
@@ -60,31 +68,52 @@ impl Link {
         for warning in endpoint.warnings() {
             sender.note(&warning, 0, true);
         }
-        let link = Arc::new(Link { gateway, sender, users: AtomicUsize::new(0) });
-        links.retain(|_, link| link.strong_count() > 0);
-        links.insert(key, Arc::downgrade(&link));
+        let unused_since = Mutex::new(Instant::now());
+        let link = Arc::new(Link { gateway, sender, users: AtomicUsize::new(1), unused_since });
+        links.retain(|_, link| link.is_wanted());
+        links.insert(key, link.clone());
         Ok(link)
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.users.load(Ordering::SeqCst) > 0
+            || self.sender.source.oldest().is_some()
+            || lock(&self.unused_since).elapsed() < KEEP
     }
 }
 
 /// A link as one handler or pusher uses it, with the place up to which that one has reported.
 struct Use {
     link: Arc<Link>,
+    left: AtomicBool,
     cursor: Mutex<Ledger>,
 }
 
 impl Use {
     fn new(link: Arc<Link>) -> Self {
-        link.users.fetch_add(1, Ordering::SeqCst);
         // what others pushed before is not ours to report
         let cursor = Mutex::new(link.gateway.balance().ledger);
-        Use { link, cursor }
+        Use { link, left: AtomicBool::new(false), cursor }
+    }
+
+    /// Uses the link no more; the last one to leave may give up what is pending.
+    fn leave(&self, give_up: bool) {
+        // held until the end, so that nobody joins what is being given up
+        let _links = links();
+        let before = match self.left.swap(true, Ordering::SeqCst) {
+            true => self.link.users.load(Ordering::SeqCst) + 1,
+            false => self.link.users.fetch_sub(1, Ordering::SeqCst),
+        };
+        *lock(&self.link.unused_since) = Instant::now();
+        if give_up && before == 1 && self.link.sender.source.oldest().is_some() {
+            self.link.sender.clear(Dropped::Shutdown);
+        }
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.link.users.fetch_sub(1, Ordering::SeqCst);
+        self.leave(false);
     }
 }
 
@@ -104,9 +133,8 @@ impl std::fmt::Debug for Handler {
 }
 
 /// A request as a push client hands it over.
-#[derive(Debug)]
 pub struct Handed<'a> {
-    /// The whole URL with the group's path.
+    /// The whole URL with the group's path; user and password may stand in it.
     pub url: &'a str,
     /// PUT, POST or DELETE.
     pub method: Method,
@@ -114,6 +142,12 @@ pub struct Handed<'a> {
     pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Handed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handed").field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 impl Handler {
@@ -158,7 +192,7 @@ impl Handler {
             return Ok(used.clone());
         }
         let endpoint = Arc::new(Endpoint::parse(base, "gateway", self.config.http())?);
-        let used = Arc::new(Use::new(Link::find(&endpoint, &self.config)?));
+        let used = Arc::new(Use::new(Link::join(&endpoint, &self.config)?));
         uses.insert(base.to_owned(), used.clone());
         Ok(used)
     }
@@ -197,11 +231,7 @@ impl Handler {
     /// Gives up what a close did not deliver, unless others push to the same gateway: then it stays theirs.
     #[must_use]
     pub fn finish_close(&self) -> Vec<Report> {
-        for used in self.all() {
-            if used.link.users.load(Ordering::SeqCst) <= 1 && used.link.sender.source.oldest().is_some() {
-                used.link.sender.clear(Dropped::Shutdown);
-            }
-        }
+        self.all().iter().for_each(|used| used.leave(true));
         self.report()
     }
 
@@ -280,11 +310,17 @@ fn split_url(url: &str) -> (&str, &str) {
 }
 
 /// Pushes the state of one group.
-#[derive(Debug)]
 pub struct Pusher {
     handler: Handler,
+    /// May hold user and password.
     target: String,
     url: String,
+}
+
+impl std::fmt::Debug for Pusher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pusher").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl Pusher {

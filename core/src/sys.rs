@@ -75,11 +75,15 @@ impl<T> ForkCell<T> {
     /// # Errors
     /// What `make` returns; the cell stays as it was.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
-        if let Some(value) = self.get() {
-            return Ok(value);
-        }
         watch_forks();
         let old = self.entry.load(Ordering::Acquire);
+        // of the pointer that is exchanged below, or the value of a thread that was faster would be replaced
+        // SAFETY: as in `get`.
+        if let Some(entry) = unsafe { old.as_ref() }
+            && entry.generation == generation()
+        {
+            return Ok(&entry.value);
+        }
         let new = Box::into_raw(Box::new(Entry { generation: generation(), value: make()? }));
         let current = match self.entry.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => new,
@@ -201,6 +205,24 @@ mod tests {
         assert_eq!(cell.get_or_try_init(|| Err::<i32, _>("unused")), Ok(&1));
         let failed: ForkCell<i32> = ForkCell::new();
         assert_eq!(failed.get_or_try_init(|| Err::<i32, _>("no")), Err("no"));
+    }
+
+    #[test]
+    fn threads_that_race_to_make_a_value_all_get_the_same() {
+        for _ in 0..2000 {
+            let (cell, together) = (ForkCell::new(), std::sync::Barrier::new(4));
+            let values = std::thread::scope(|scope| {
+                let threads = [1, 2, 3, 4].map(|i| {
+                    let (cell, together) = (&cell, &together);
+                    scope.spawn(move || {
+                        together.wait();
+                        std::ptr::from_ref(cell.get_or_init(|| i)) as usize
+                    })
+                });
+                threads.map(|thread| thread.join().unwrap())
+            });
+            assert!(values.windows(2).all(|pair| pair[0] == pair[1]));
+        }
     }
 
     #[test]

@@ -388,10 +388,12 @@ fn the_last_value_of_a_burst_is_never_lost_though_the_clock_stands_still() {
 fn metadata_is_sent_when_it_changes_and_once_a_minute() {
     use promwrite_core::input::labels::{Labels, NameScheme};
     use promwrite_core::input::series::Meta;
+    use promwrite_core::wire::v1::encode_labels;
     let mut rig = queue(|_| {});
     let labels = Labels::new("up", [("job", "t")], &[], NameScheme::Legacy).unwrap();
     let meta = Meta { help: "Whether it is up.".into(), ..Meta::default() };
-    let series = rig.source.register(&labels, Some(("up", meta.clone()))).unwrap();
+    let family = rig.source.describe("up", meta.clone());
+    let series = rig.source.register(&encode_labels(&labels), Some(&family)).unwrap();
     let mut seen = Vec::new();
     for second in 0..130 {
         if second == 100 {

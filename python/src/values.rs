@@ -2,7 +2,8 @@
 
 use crate::errors::{OrRaise, exception, invalid};
 use promwrite_core::error::Error;
-use promwrite_core::{sys, writer};
+use promwrite_core::input::timestamp::check_seconds;
+use promwrite_core::sys;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -29,7 +30,7 @@ pub fn timestamp_ms(value: &Bound<'_, PyAny>) -> PyResult<i64> {
         }
         wrong_type("timestamp", "seconds since 1970 or a datetime", value)
     })?;
-    writer::check_seconds(seconds, sys::wall_ms()).or_raise(py)
+    check_seconds(seconds, sys::wall_ms()).or_raise(py)
 }
 
 /// Labels from a mapping; numbers as values are taken as text, as prometheus_client does.

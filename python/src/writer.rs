@@ -10,11 +10,12 @@ use crate::wait::{settle, timeout};
 use promwrite_core::config::{Faces, Overflow};
 use promwrite_core::error::Result;
 use promwrite_core::input::exposition::{MetricType, normal_bound};
-use promwrite_core::input::series::Meta;
+use promwrite_core::input::series::{Family as Told, Meta};
 use promwrite_core::writer::{self, Batch};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A non-blocking remote-write client.
 #[pyclass(frozen, module = "promwrite._promwrite")]
@@ -165,9 +166,9 @@ struct Samples<'w, 'py> {
     batch: Batch<'w>,
     /// The family as its samples are named.
     name: String,
+    kind: MetricType,
     /// The family as it is told of.
-    told: String,
-    meta: Meta,
+    told: Option<Arc<Told>>,
     /// The label that holds a number.
     bound: &'static str,
     bounds: HashMap<String, String>,
@@ -175,22 +176,23 @@ struct Samples<'w, 'py> {
 
 impl<'w, 'py> Samples<'w, 'py> {
     fn new(py: Python<'py>, batch: Batch<'w>) -> Self {
-        let (name, told, bounds) = Default::default();
-        Samples { py, batch, name, told, meta: Meta::default(), bound: "", bounds }
+        let (name, kind, told, bounds) = Default::default();
+        Samples { py, batch, name, kind, told, bound: "", bounds }
     }
 }
 
 impl Sink for Samples<'_, '_> {
     fn family(&mut self, family: &Family<'_>) -> PyResult<()> {
         let kind: MetricType = family.kind.parse().or_raise(self.py)?;
-        self.meta = Meta { kind, help: family.help.into(), unit: family.unit.into() };
+        self.kind = kind;
         let suffix = match kind {
             MetricType::Counter => "_total",
             MetricType::Info => "_info",
             _ => "",
         };
         family.name.clone_into(&mut self.name);
-        self.told = format!("{}{suffix}", family.name);
+        let meta = Meta { kind, help: family.help.into(), unit: family.unit.into() };
+        self.told = Some(self.batch.family(&format!("{}{suffix}", family.name), meta));
         self.bound = match kind {
             MetricType::Histogram | MetricType::GaugeHistogram => "le",
             MetricType::Summary => "quantile",
@@ -201,8 +203,7 @@ impl Sink for Samples<'_, '_> {
 
     fn sample(&mut self, sample: &Sample<'_>) -> PyResult<()> {
         let rest = sample.name.strip_prefix(&*self.name);
-        let starts =
-            matches!(self.meta.kind, MetricType::Counter | MetricType::Histogram | MetricType::Summary);
+        let starts = matches!(self.kind, MetricType::Counter | MetricType::Histogram | MetricType::Summary);
         if starts && rest == Some("_created") {
             return Ok(());
         }
@@ -220,8 +221,8 @@ impl Sink for Samples<'_, '_> {
             Some(bound) if *name == self.bound => (*name, bound.as_str()),
             _ => (*name, *value),
         });
-        let meta = Some((&*self.told, self.meta.clone()));
-        self.batch.add(sample.name, labels, sample.value, sample.timestamp_ms, meta).or_raise(self.py)
+        let told = self.told.as_ref();
+        self.batch.add(sample.name, labels, sample.value, sample.timestamp_ms, told).or_raise(self.py)
     }
 }
 
@@ -270,13 +271,10 @@ impl Series {
     }
 
     fn __repr__(&self) -> String {
-        let labels = self.inner.labels();
-        let pairs: Vec<String> = labels
-            .iter()
-            .filter(|(name, _)| *name != "__name__")
-            .map(|(name, value)| format!("{name}={value:?}"))
-            .collect();
-        format!("<promwrite.Series {}{{{}}}>", labels.metric_name(), pairs.join(","))
+        let (names, pairs): (Vec<_>, Vec<_>) = self.inner.labels().partition(|(name, _)| *name == "__name__");
+        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let name = names.first().map_or("", |(_, name)| name);
+        format!("<promwrite.Series {name}{{{}}}>", pairs.join(","))
     }
 }
 

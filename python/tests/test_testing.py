@@ -170,7 +170,7 @@ BASIC = {"Authorization": "Basic " + base64.b64encode("123:tökén".encode()).de
     [
         ({"basic_auth": ("123", "tökén")}, BASIC, {"Authorization": BASIC["Authorization"][:-2] + "=="}),
         ({"bearer_token": "t"}, {"authorization": "Bearer t"}, {"Authorization": "Bearer tt"}),
-        ({"headers": {"X-BK-TOKEN": "t"}}, {"x-bk-token": "t"}, {"X-BK-TOKEN": "T"}),
+        ({"headers": {"X-BK-TOKEN": "t0ken-7"}}, {"x-bk-token": "t0ken-7"}, {"X-BK-TOKEN": "T0ken-7"}),
     ],
 )
 def test_credentials(demand: dict[str, object], right: dict[str, str], wrong: dict[str, str]) -> None:

@@ -106,7 +106,8 @@ def ledger(result: Run) -> str:
                 parts.append(f"{name} {value}")
         return ", ".join(parts)
 
-    return "; ".join(words(numbers) for numbers in result.ledger)
+    shown = ("accepted", "delivered", "superseded", "rejected", "dropped", "pending")
+    return "; ".join(words({name: numbers[name] for name in shown}) for numbers in result.ledger)
 
 
 def compare(folder: Path) -> int:

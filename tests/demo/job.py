@@ -26,13 +26,7 @@ def ledger() -> None:
     """Runs after everything else, because handlers at exit run in the reverse order of their registration."""
     import promwrite
 
-    print(json.dumps({"ledger": [dict(vars_of(stats)) for stats in promwrite.stats()]}), flush=True)
-
-
-def vars_of(stats: Any) -> dict[str, Any]:
-    return {
-        name: getattr(stats, name) for name in ("accepted", "delivered", "superseded", "rejected", "dropped", "pending")
-    }
+    print(json.dumps({"ledger": promwrite.stats()}), flush=True)
 
 
 class Metrics:

@@ -153,8 +153,8 @@ def fork_while_sending() -> None:
     sys.stdin.readline()
     pid = os.fork()
     if pid == 0:
-        stats = writer.stats()
-        assert stats.accepted == 0, stats
+        # nothing of the parent's is the child's
+        assert writer.stats() == {}
         writer.append("from", 1, {"process": "child"})
         report = writer.flush(timeout=60)
         assert (report.accepted, report.delivered, bool(report)) == (1, 1, True), report
@@ -163,7 +163,7 @@ def fork_while_sending() -> None:
     print("child ended with", status, flush=True)
     sys.stdin.readline()
     flushing.join()
-    assert writer.stats().delivered == 1
+    assert writer.stats()["delivered"] == 1
 
 
 def interrupted_flush() -> None:
@@ -172,7 +172,7 @@ def interrupted_flush() -> None:
     try:
         writer.flush(timeout=60)
     except KeyboardInterrupt:
-        print("interrupted", writer.stats().pending, flush=True)
+        print("interrupted", writer.stats()["pending"], flush=True)
     # what is pending is still there, and delivered at the end
     sys.stdin.readline()
 

@@ -21,13 +21,13 @@ pub enum NameScheme {
     Utf8,
 }
 
-/// A checked label set. Equality and order are those of the sorted pairs.
+/// A checked label set, borrowed from its caller. Equality and order are those of the sorted pairs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels {
-    pairs: Vec<(Box<str>, Box<str>)>,
+pub struct Labels<'a> {
+    pairs: Vec<(&'a str, &'a str)>,
 }
 
-impl Labels {
+impl<'a> Labels<'a> {
     /// Checks and sorts `name` and `pairs` into one label set.
     ///
     /// `name` becomes `__name__`; a pair of that name is refused as a duplicate. Pairs with an empty value are left
@@ -36,50 +36,38 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the label for a name outside `scheme`, or a name given twice.
-    pub fn new<N, V>(
-        name: &str,
-        pairs: impl IntoIterator<Item = (N, V)>,
-        extra: &[(String, String)],
+    pub fn new(
+        name: &'a str,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        extra: &'a [(String, String)],
         scheme: NameScheme,
-    ) -> Result<Self>
-    where
-        N: AsRef<str>,
-        V: AsRef<str>,
-    {
+    ) -> Result<Self> {
         check_metric_name(name, scheme)?;
-        let mut all: Vec<(Box<str>, Box<str>)> = vec![(METRIC_NAME.into(), name.into())];
-        for (n, v) in pairs {
-            check_label_name(n.as_ref(), scheme)?;
-            all.push((n.as_ref().into(), v.as_ref().into()));
+        let pairs = pairs.into_iter();
+        let mut all = Vec::with_capacity(1 + extra.len() + pairs.size_hint().0);
+        all.push((METRIC_NAME, name));
+        for (name, value) in pairs {
+            check_label_name(name, scheme)?;
+            all.push((name, value));
         }
         all.sort_unstable();
         if let Some(twice) = all.windows(2).find(|w| w[0].0 == w[1].0) {
-            return Err(Error::invalid(
-                "label name",
-                twice[0].0.as_bytes(),
-                "a label may stand once in a series",
-            ));
+            return Err(Error::invalid("label name", twice[0].0, "a label may stand once in a series"));
         }
         let own = all.len();
-        for (n, v) in extra {
-            if all[..own].binary_search_by(|(have, _)| (**have).cmp(n)).is_err() {
-                all.push((n.as_str().into(), v.as_str().into()));
+        for (name, value) in extra {
+            if all[..own].binary_search_by(|(have, _)| (*have).cmp(name)).is_err() {
+                all.push((name, value));
             }
         }
-        all.retain(|(_, v)| !v.is_empty());
+        all.retain(|(_, value)| !value.is_empty());
         all.sort_unstable();
         Ok(Labels { pairs: all })
     }
 
     /// The pairs, sorted by name.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(n, v)| (&**n, &**v))
-    }
-
-    /// The metric's name.
-    #[must_use]
-    pub fn metric_name(&self) -> &str {
-        self.iter().find(|(n, _)| *n == METRIC_NAME).map_or("", |(_, v)| v)
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> {
+        self.pairs.iter().copied()
     }
 }
 

@@ -4,3 +4,4 @@ pub mod exposition;
 pub mod group;
 pub mod labels;
 pub mod series;
+pub mod timestamp;

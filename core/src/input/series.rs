@@ -8,8 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::input::exposition::MetricType;
-use crate::input::labels::Labels;
-use crate::wire::v1::{SeriesBytes, encode_labels};
+use crate::wire::v1::SeriesBytes;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -195,20 +194,18 @@ impl Registry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The series with these labels, made if there is none. A family given with `meta` becomes the series' family, and
-    /// its metadata is sent again when it differs from what was known. With a new series comes how many bytes all series take
-    /// now.
+    /// The series with these labels, as [`crate::wire::v1::encode_labels`] wrote them, made if there is none. With a new
+    /// series comes how many bytes all series take now. A series keeps the first family it is given.
     ///
     /// # Errors
     /// [`Error::TooLarge`] when the labels alone pass `max_bytes`, the limit of a request: such a series could never be
-    /// sent. [`Error::QueueFull`] never; the caller bounds [`Registry::bytes`].
+    /// sent.
     pub fn register(
         &self,
-        labels: &Labels,
-        meta: Option<(&str, Meta)>,
+        encoded: &[u8],
+        family: Option<&Arc<Family>>,
         max_bytes: usize,
     ) -> Result<(Arc<SeriesData>, Option<usize>)> {
-        let encoded = encode_labels(labels);
         // a sample and the frames of its messages take fewer than 64 bytes
         if encoded.len() + 64 > max_bytes {
             return Err(Error::TooLarge {
@@ -218,18 +215,19 @@ impl Registry {
             });
         }
         let mut inner = self.lock();
-        let (series, new) = match inner.index.get(&*encoded) {
+        let (series, new) = match inner.index.get(encoded) {
             Some(known) => (known.0.clone(), None),
-            None => (inner.insert(encoded), Some(inner.bytes)),
+            None => (inner.insert(encoded.into()), Some(inner.bytes)),
         };
-        if let Some((name, meta)) = meta {
-            let family = inner.family(name, meta);
-            let _ = series.family.set(family);
+        if let Some(family) = family
+            && series.family.get().is_none()
+        {
+            let _ = series.family.set(family.clone());
         }
         Ok((series, new))
     }
 
-    /// Tells of a family that series were or will be registered with.
+    /// The family of this name; its metadata is sent again when it differs from what was known.
     pub fn describe(&self, name: &str, meta: Meta) -> Arc<Family> {
         self.lock().family(name, meta)
     }
@@ -347,10 +345,11 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::labels::NameScheme;
+    use crate::input::labels::{Labels, NameScheme};
+    use crate::wire::v1::encode_labels;
 
-    fn labels(name: &str, n: usize) -> Labels {
-        Labels::new(name, [("n", n.to_string())], &[], NameScheme::Legacy).unwrap()
+    fn labels(name: &str, value: impl ToString) -> Box<[u8]> {
+        encode_labels(&Labels::new(name, [("n", &*value.to_string())], &[], NameScheme::Legacy).unwrap())
     }
 
     #[test]
@@ -366,8 +365,7 @@ mod tests {
     #[test]
     fn a_series_larger_than_a_request_is_refused() {
         let registry = Registry::new();
-        let large = Labels::new("up", [("l", "x".repeat(1000))], &[], NameScheme::Legacy).unwrap();
-        let error = registry.register(&large, None, 1000).unwrap_err();
+        let error = registry.register(&labels("up", "x".repeat(1000)), None, 1000).unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit: 1000, .. }), "{error}");
         assert!(registry.is_empty());
     }
@@ -402,10 +400,11 @@ mod tests {
     fn metadata_is_due_when_it_changes_and_once_an_interval() {
         let registry = Registry::new();
         let meta = |help: &str| Meta { help: help.into(), ..Meta::default() };
-        let series = registry.register(&labels("up", 1), Some(("up", meta("a"))), 1000).unwrap().0;
-        let family = series.family().unwrap();
+        let family = registry.describe("up", meta("a"));
+        let series = registry.register(&labels("up", 1), Some(&family), 1000).unwrap().0;
+        assert!(Arc::ptr_eq(series.family().unwrap(), &family));
         assert!(family.take_due(10, 70) && !family.take_due(69, 129) && family.take_due(70, 130));
-        registry.register(&labels("up", 2), Some(("up", meta("a"))), 1000).unwrap();
+        assert!(Arc::ptr_eq(&registry.describe("up", meta("a")), &family));
         assert!(!family.take_due(71, 131));
         registry.describe("up", meta("b"));
         assert!(family.take_due(72, 132) && &*family.meta().help == "b");

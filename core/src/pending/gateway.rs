@@ -11,7 +11,7 @@ use crate::input::exposition;
 use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::source::{Headers, Outcome, Request, Source, Take};
 use crate::send::transport::Method;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -67,6 +67,17 @@ struct Group {
     next: VecDeque<Item>,
     /// Whether the group stands in `ready`.
     listed: bool,
+    /// What stands in [`State::oldest`] and [`State::droppable`] for it.
+    indexed: [Option<u64>; 2],
+}
+
+impl Group {
+    /// The pushes that [`State::oldest`] and [`State::droppable`] list.
+    fn firsts(&self) -> [Option<u64>; 2] {
+        let next = self.next.front();
+        let sending = self.sending.as_ref().map(|(_, item)| item.first_seq());
+        [sending.or(next.map(Item::first_seq)), next.map(|item| item.seq)]
+    }
 }
 
 struct State {
@@ -75,6 +86,11 @@ struct State {
     /// Paths with something to send, the longest waiting first. A path whose request failed goes to the end, so that one
     /// poisoned group does not hold up the others.
     ready: VecDeque<Arc<str>>,
+    /// The group of each oldest push pending, by its number. There may be very many groups, and callers wait meanwhile, so
+    /// none of them is looked for one by one.
+    oldest: BTreeMap<u64, Arc<str>>,
+    /// The same for the oldest push that no request was made of.
+    droppable: BTreeMap<u64, Arc<str>>,
     tail: u64,
     next_id: u64,
     items: u64,
@@ -100,6 +116,8 @@ impl Gateway {
                 closed: false,
                 groups: HashMap::new(),
                 ready: VecDeque::new(),
+                oldest: BTreeMap::new(),
+                droppable: BTreeMap::new(),
                 tail: 0,
                 next_id: 0,
                 items: 0,
@@ -212,8 +230,24 @@ impl State {
             self.forget(&old);
             self.ledger.superseded += old.pushes();
         }
+        self.index(&path);
         if !listed {
             self.ready.push_back(path);
+        }
+    }
+
+    /// Brings the two indices up to date, after each change of a group.
+    fn index(&mut self, path: &Arc<str>) {
+        let Some(group) = self.groups.get_mut(path) else { return };
+        let (new, old) = (group.firsts(), group.indexed);
+        group.indexed = new;
+        for (index, (new, old)) in
+            [&mut self.oldest, &mut self.droppable].into_iter().zip(new.into_iter().zip(old))
+        {
+            if new != old {
+                old.and_then(|seq| index.remove(&seq));
+                new.and_then(|seq| index.insert(seq, path.clone()));
+            }
         }
     }
 
@@ -224,13 +258,9 @@ impl State {
 
     /// Drops the oldest push that is not in flight.
     fn drop_oldest(&mut self) -> bool {
-        let oldest = self
-            .groups
-            .iter()
-            .filter_map(|(path, g)| Some((g.next.front()?.seq, path.clone())))
-            .min_by_key(|(seq, _)| *seq);
-        let Some((_, path)) = oldest else { return false };
+        let Some(path) = self.droppable.first_key_value().map(|(_, path)| path.clone()) else { return false };
         let Some(item) = self.groups.get_mut(&path).and_then(|g| g.next.pop_front()) else { return false };
+        self.index(&path);
         self.forget(&item);
         self.ledger.drop_items(Dropped::QueueFull, item.pushes());
         true
@@ -276,6 +306,7 @@ impl State {
             self.next_id += 1;
             group.sending = Some((self.next_id, item));
         }
+        self.index(path);
         if let Some((_, old)) = done {
             self.forget(&old);
             self.ledger.superseded += old.pushes();
@@ -318,6 +349,7 @@ impl Source for Gateway {
             };
             if !limit.is_zero() && item.accepted + limit < now {
                 let old = state.groups.get_mut(&path).and_then(|g| g.sending.take());
+                state.index(&path);
                 if let Some((_, old)) = old {
                     state.forget(&old);
                     state.ledger.drop_items(Dropped::TooOld, old.pushes());
@@ -373,8 +405,10 @@ impl Source for Gateway {
                     group.next.push_front(Item { part: true, ..part });
                 }
             }
+            state.index(path);
             return Some(if replaced { pushes } else { 0 });
         }
+        state.index(path);
         state.forget(&item);
         match outcome {
             Outcome::Delivered => state.ledger.delivered += pushes,
@@ -396,6 +430,7 @@ impl Source for Gateway {
         state.panics = 0;
         let Some(path) = state.ready.front().cloned() else { return 0 };
         let Some((_, item)) = state.groups.get_mut(&path).and_then(|g| g.sending.take()) else { return 0 };
+        state.index(&path);
         state.forget(&item);
         state.ledger.reject(Rejected::Panic, item.pushes());
         item.pushes()
@@ -406,13 +441,8 @@ impl Source for Gateway {
     }
 
     fn settled_to(&self, position: u64) -> bool {
-        let state = self.lock();
-        let first = |g: &Group| {
-            let sending = g.sending.as_ref().map(|(_, item)| item.first_seq());
-            sending.or(g.next.front().map(Item::first_seq))
-        };
         // positions count from 1: what was accepted before `position` has a number up to it
-        state.groups.values().filter_map(first).all(|seq| seq > position)
+        self.lock().oldest.first_key_value().is_none_or(|(seq, _)| *seq > position)
     }
 
     fn clear(&self, why: Dropped) -> u64 {
@@ -422,6 +452,8 @@ impl Source for Gateway {
         let items = state.pending();
         state.groups.clear();
         state.ready.clear();
+        state.oldest.clear();
+        state.droppable.clear();
         (state.items, state.bytes) = (0, 0);
         state.ledger.drop_items(why, items);
         self.space.notify_all();
@@ -433,6 +465,10 @@ impl Source for Gateway {
         self.space.notify_all();
     }
 
+    fn ledger(&self) -> Ledger {
+        self.lock().ledger
+    }
+
     fn balance(&self) -> Balance {
         let state = self.lock();
         Balance { ledger: state.ledger, pending: state.pending(), pending_bytes: state.bytes }
@@ -440,8 +476,9 @@ impl Source for Gateway {
 
     fn oldest(&self) -> Option<Mono> {
         let state = self.lock();
-        let first = |g: &Group| g.sending.as_ref().map(|(_, i)| i).or(g.next.front()).map(|i| i.accepted);
-        state.groups.values().filter_map(first).min()
+        let (_, path) = state.oldest.first_key_value()?;
+        let group = state.groups.get(path)?;
+        group.sending.as_ref().map(|(_, item)| item).or(group.next.front()).map(|item| item.accepted)
     }
 
     fn tidy(&self, _now: Mono) {}

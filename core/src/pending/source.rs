@@ -4,7 +4,7 @@
 //! the end of the process everything that was not delivered is in one place.
 
 use crate::clock::Mono;
-use crate::ledger::{Balance, Dropped, Rejected};
+use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::send::transport::Method;
 use std::sync::Arc;
 
@@ -98,6 +98,9 @@ pub trait Source: Send + Sync {
 
     /// Accepts no more.
     fn close(&self);
+
+    /// The ledger alone, for the worker: it looks at each step, and what is pending takes a while to count.
+    fn ledger(&self) -> Ledger;
 
     /// Ledger and pending, at one instant.
     fn balance(&self) -> Balance;

@@ -321,7 +321,7 @@ impl Worker {
     }
 
     fn report_drops(&mut self, sender: &Sender) {
-        let dropped = sender.source.balance().ledger.dropped;
+        let dropped = sender.source.ledger().dropped;
         for (why, seen, advice) in [
             (
                 Dropped::QueueFull,

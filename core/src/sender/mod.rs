@@ -107,6 +107,9 @@ pub struct Sender {
     told: Mutex<Ledger>,
 }
 
+/// How soon after a failure the worker is started again.
+const RESTART: Duration = Duration::from_secs(1);
+
 fn nanos(time: Mono) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -207,7 +210,7 @@ impl Sender {
             return;
         }
         if let Err(error) = Worker::start(self.clone()) {
-            self.start_after.store(nanos(now + Duration::from_secs(1)), Ordering::Relaxed);
+            self.start_after.store(nanos(now + RESTART), Ordering::Relaxed);
             self.signal.alive.store(false, Ordering::SeqCst);
             self.count(|r| r.worker_start_failed += 1);
             self.note(&format!("the worker thread could not be started, tried again: {error}"), 0, true);
@@ -235,9 +238,10 @@ impl Sender {
         position
     }
 
-    /// Waits until everything up to `position` is settled or `deadline` has passed; says which.
+    /// Waits until everything up to `position` is settled or `deadline` has passed; says which. Where the worker could not
+    /// be started before, it is tried again meanwhile.
     #[must_use]
-    pub fn wait_settled(&self, position: u64, deadline: Instant) -> bool {
+    pub fn wait_settled(self: &Arc<Self>, position: u64, deadline: Instant) -> bool {
         let mut seen = lock(&self.progress);
         loop {
             if self.source.settled_to(position) {
@@ -247,6 +251,8 @@ impl Sender {
             if left.is_zero() {
                 return false;
             }
+            self.ensure_worker();
+            let left = if self.signal.alive.load(Ordering::SeqCst) { left } else { left.min(RESTART) };
             seen = self.progressed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -14,7 +14,7 @@ use promwrite_core::send::transport::{Failure, Method, Response};
 use promwrite_core::send::worker::{Step, Worker};
 use promwrite_core::sender::{Kind, Parts, Sender};
 use promwrite_core::wire::proto;
-use promwrite_core::wire::v1::decode_labels;
+use promwrite_core::wire::v1::{decode_labels, encode_labels};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl<S: Source + 'static> Rig<S> {
 impl Rig<Queue> {
     pub fn series(&self, name: &str) -> Arc<SeriesData> {
         let labels = Labels::new(name, [("job", "test")], &[], NameScheme::Legacy).unwrap();
-        self.source.register(&labels, None).unwrap()
+        self.source.register(&encode_labels(&labels), None).unwrap()
     }
 
     pub fn append(&self, series: &SeriesData, value: f64, at: i64) {

@@ -13,13 +13,34 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_finalizers: dict[str, Any] = {}
+
+
 def hook_process() -> None:
     """Called at the first use in each process, because a child of multiprocessing drops its parent's hooks."""
     for name in ("multiprocessing.util", "billiard.util"):
         # whoever has not imported it is no child of it
         util: Any = sys.modules.get(name)
-        if util is not None:
-            util.Finalize(None, flush_at_exit, exitpriority=0)
+        if util is None:
+            continue
+        if name not in _finalizers:
+            # a child that imports the job's main module (spawn, forkserver) drops its hooks after that import
+            util.register_after_fork(_finalize, lambda _, name=name, util=util: _finalize(name, util))
+        _finalize(name, util)
+    signals: Any = sys.modules.get("celery.signals")
+    if signals is not None:
+        # a recycled worker of Celery ends by os._exit, before which this signal is the last word
+        signals.worker_process_shutdown.connect(_celery_shutdown, weak=False, dispatch_uid="promwrite")
+
+
+def _finalize(name: str, util: Any) -> None:
+    known = _finalizers.get(name)
+    if known is None or not known.still_active():
+        _finalizers[name] = util.Finalize(None, flush_at_exit, exitpriority=0)
+
+
+def _celery_shutdown(**_: object) -> None:
+    flush_at_exit()
 
 
 def flush_at_exit() -> None:

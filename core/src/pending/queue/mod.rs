@@ -12,9 +12,8 @@ pub use cut::now_stamp;
 use crate::clock::{Clock, Mono};
 use crate::config::{Config, Overflow};
 use crate::error::{Error, Result};
-use crate::input::labels::Labels;
 use crate::input::series::{Family, Meta, Registry, SeriesData};
-use crate::ledger::{Balance, Dropped, Rejected};
+use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::source::{Outcome, Request, Source, Take};
 use crate::wire::v1::{self, RawSample};
 use cut::Cutter;
@@ -71,16 +70,19 @@ impl Queue {
         state.set_room(self.config.capacity.min(bytes / SAMPLE as u64));
     }
 
-    /// The series with these labels; see [`Registry::register`].
+    /// The series with these encoded labels; see [`Registry::register`].
     ///
     /// # Errors
     /// [`Error::TooLarge`] for labels larger than a request, [`Error::QueueFull`] when the series alone fill
     /// `queue_config.capacity_bytes`, [`Error::Closed`].
-    pub fn register(&self, labels: &Labels, meta: Option<(&str, Meta)>) -> Result<Arc<SeriesData>> {
-        let (series, new) = self.registry.register(labels, meta, self.config.max_bytes_per_send)?;
+    pub fn register(&self, encoded: &[u8], family: Option<&Arc<Family>>) -> Result<Arc<SeriesData>> {
+        let (series, new) = self.registry.register(encoded, family, self.config.max_bytes_per_send)?;
         if let Some(bytes) = new {
             let mut state = lock(&self.state);
             if state.is_closed() {
+                // its worker has ended, so nobody else would ever let go of it
+                drop(series);
+                self.registry.sweep(state.settled(), true);
                 return Err(Error::Closed { what: "writer" });
             }
             self.set_room(&mut state, bytes);
@@ -95,7 +97,7 @@ impl Queue {
         Ok(series)
     }
 
-    /// Tells of a family; see [`Registry::describe`].
+    /// The family of this name; see [`Registry::describe`].
     pub fn describe(&self, name: &str, meta: Meta) -> Arc<Family> {
         self.registry.describe(name, meta)
     }
@@ -240,6 +242,10 @@ impl Source for Queue {
     fn close(&self) {
         lock(&self.state).close();
         self.space.notify_all();
+    }
+
+    fn ledger(&self) -> Ledger {
+        lock(&self.state).ledger()
     }
 
     fn balance(&self) -> Balance {

@@ -244,7 +244,7 @@ impl Transport for HttpTransport {
             return Err(Failure::new(SendErrorKind::Protocol, "the path of a request must begin with /"));
         }
         let headers =
-            self.headers(request).map_err(|e| Failure::new(SendErrorKind::Protocol, e.to_string()))?;
+            self.headers(request).map_err(|e| Failure::new(SendErrorKind::Credentials, e.to_string()))?;
         let (agent, cancels) = self.agent()?;
         exchange::begin();
         let result = catch_unwind(AssertUnwindSafe(|| self.exchange(&agent, request, &headers, timeout)));
@@ -371,7 +371,7 @@ mod tests {
         };
         let transport = transport(Resolver::scripted("gw.example", 80, lookup, None));
         let failure = transport.send(&REQUEST, AMPLE).unwrap_err();
-        assert_eq!(failure, Failure::new(SendErrorKind::Connect, "connection refused by gw.example:80"));
+        assert_eq!(failure, Failure::new(SendErrorKind::Refused, "connection refused by gw.example:80"));
         assert_eq!(transport.send(&REQUEST, AMPLE).unwrap().status, 204);
     }
 

@@ -21,16 +21,23 @@ const METADATA: u8 = 0x1a; // WriteRequest.metadata = 3
 const LABEL: u8 = 0x0a; // TimeSeries.labels = 1
 
 /// Encodes `labels` as they stand inside a `TimeSeries`: once a series.
-pub fn encode_labels(labels: &Labels) -> Box<[u8]> {
+#[must_use]
+pub fn encode_labels(labels: &Labels<'_>) -> Box<[u8]> {
     let mut out = Vec::new();
+    encode_labels_into(labels, &mut out);
+    out.into_boxed_slice()
+}
+
+/// As [`encode_labels`], into a buffer whose content is replaced.
+pub fn encode_labels_into(labels: &Labels<'_>, out: &mut Vec<u8>) {
+    out.clear();
     for (name, value) in labels.iter() {
         let len = text_len(name) + text_len(value);
         out.push(LABEL);
-        varint::push(&mut out, len as u64);
-        push_text(&mut out, 1, name);
-        push_text(&mut out, 2, value);
+        varint::push(out, len as u64);
+        push_text(out, 1, name);
+        push_text(out, 2, value);
     }
-    out.into_boxed_slice()
 }
 
 /// The names and values that [`encode_labels`] wrote, for messages. Ends where the bytes are not what it writes.
