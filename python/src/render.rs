@@ -141,6 +141,7 @@ fn write_float(value: f64, out: &mut String) {
     let start = out.len();
     // the shortest digits, with an exponent below 1e-4 and from 1e16, as Python's repr
     let _ = write!(out, "{value:?}");
+    settle_tie(value, start, out);
     let digits = &out[start..];
     if let Some(at) = digits.find('e') {
         let exponent = digits[at + 1..].to_owned();
@@ -156,4 +157,25 @@ fn write_float(value: f64, out: &mut String) {
         out.push_str(mantissa.trim_end_matches(['0', '.']));
         let _ = write!(out, "e+{:02}", point - 1);
     }
+}
+
+/// Of two shortest forms that are equally near, Python takes the one with the even last digit and Rust the upper one.
+/// Up to 15 digits there is no such pair.
+fn settle_tie(value: f64, start: usize, out: &mut String) {
+    let significand = out[start..].split('e').next().unwrap_or_default();
+    let count = significand.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+    if count < 16 {
+        return;
+    }
+    // rounds the exact value to so many digits, a tie to the even one
+    let exact = format!("{:.*e}", count - 1, value.abs());
+    let mut exact = exact.bytes().filter(u8::is_ascii_digit);
+    let mut leading = true;
+    let mut settled = String::with_capacity(24);
+    for c in significand.chars() {
+        leading &= matches!(c, '-' | '0' | '.');
+        let digit = if c == '.' || leading { None } else { exact.next() };
+        settled.push(digit.map_or(c, char::from));
+    }
+    out.replace_range(start..start + settled.len(), &settled);
 }

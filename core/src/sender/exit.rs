@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::flush::{Flush, far};
-use super::registry::{report_all, start_flush_all};
+use super::registry::{all, start_flush_all};
 use crate::clock::Mono;
 use crate::config::Config;
 use crate::ledger::Dropped;
@@ -53,7 +53,8 @@ impl Exit {
         }
     }
 
-    /// Gives up what is left and says what that cost, sender by sender.
+    /// Gives up what is left and says, sender by sender, what happened since the last report of whatever kind: what a
+    /// caller was told already is not told again.
     #[must_use]
     pub fn finish(self) -> Vec<Report> {
         for (sender, position) in &self.flush.parts {
@@ -61,7 +62,7 @@ impl Exit {
                 sender.clear(Dropped::Shutdown);
             }
         }
-        report_all()
+        all().iter().map(|s| s.since(&s.told)).collect()
     }
 }
 

@@ -68,7 +68,12 @@ def loss(report: Report) -> str:
     if not reasons:
         return ""
     why = ", ".join(f"{reason}: {count}" for reason, count in reasons.items())
-    last = f"; last failure: {report.failures[-1]}" if report.failures else ""
+    prefix = f"{report.url}: "
+    # what was dropped now is in the count
+    causes = [
+        cause.removeprefix(prefix) for cause in report.failures if f"{prefix}dropped (shutdown)" not in cause
+    ]
+    last = f"; last failure: {causes[-1]}" if causes else ""
     return f"{sum(reasons.values())} {report.kind} to {report.url} were lost ({why}){last}"
 
 
