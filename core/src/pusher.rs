@@ -154,9 +154,11 @@ impl Handler {
     /// A handler with these options. Nothing is read, started or connected yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for options that contradict each other.
+    /// [`Error::Invalid`] for options that contradict each other or cannot be sent.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
+        // for its checks of the options alone: a gateway comes with each request
+        Endpoint::parse("https://gateway", "gateway", config.http())?;
         Ok(Handler { config: Arc::new(config), closed: AtomicBool::new(false), uses: ForkCell::new() })
     }
 

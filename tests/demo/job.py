@@ -19,6 +19,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
 
+# Senders that nobody holds are let go of when they are done, and their numbers with them.
+HELD: list[object] = []
 CLIENTS = ("prometheus_client", "handler", "function", "writer", "writer_handler")
 
 
@@ -99,7 +101,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--client", choices=CLIENTS, required=True)
     parser.add_argument("--gateway")
     parser.add_argument("--write-url")
-    parser.add_argument("--timeout", type=float, default=2.0, help="timeout of prometheus_client's own handler")
+    parser.add_argument(
+        "--timeout", type=float, default=2.0, help="timeout of prometheus_client's own handler"
+    )
     parser.add_argument("--parts", type=int, default=5)
     parser.add_argument("folder", type=Path)
     return parser.parse_args()
@@ -109,15 +113,21 @@ def main() -> None:
     given = arguments()
     clock = Clock()
     metrics = Metrics()
-    files = sorted(path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts)
-    key = {"job": "demo", "registry": metrics.registry}
+    files = sorted(
+        path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts
+    )
+    target: dict[str, Any] = {"job": "demo", "registry": metrics.registry}
     push: Callable[[], object]
     append: Callable[[str, int], object] | None = None
     if given.client == "prometheus_client":
 
         def push() -> None:
             timed = clock.around(exposition.default_handler)
-            clock.push(lambda: exposition.push_to_gateway(given.gateway, **key, timeout=given.timeout, handler=timed))
+            clock.push(
+                lambda: exposition.push_to_gateway(
+                    given.gateway, **target, timeout=given.timeout, handler=timed
+                )
+            )
 
     else:
         atexit.register(ledger)
@@ -126,18 +136,21 @@ def main() -> None:
         # options of promwrite, secrets among them, as JSON
         options = json.load(sys.stdin)
         if given.client == "handler":
-            timed = clock.around(promwrite.Handler(options=options))
+            handler = promwrite.Handler(options=options)
+            HELD.append(handler)
+            timed = clock.around(handler)
 
             def push() -> None:
-                clock.push(lambda: exposition.push_to_gateway(given.gateway, **key, handler=timed))
+                clock.push(lambda: exposition.push_to_gateway(given.gateway, **target, handler=timed))
 
         elif given.client == "function":
 
             def push() -> None:
-                clock.whole(lambda: promwrite.push_to_gateway(given.gateway, **key))
+                clock.whole(lambda: promwrite.push_to_gateway(given.gateway, **target))
 
         else:
             writer = promwrite.Writer(given.write_url, labels={"job": "demo"}, options=options)
+            HELD.append(writer)
             timed = clock.around(writer.handler)
 
             def append(name: str, lines: int) -> None:
@@ -149,7 +162,7 @@ def main() -> None:
                 if given.client == "writer":
                     clock.whole(lambda: writer.push(metrics.registry))
                 else:
-                    clock.push(lambda: exposition.push_to_gateway("unused", **key, handler=timed))
+                    clock.push(lambda: exposition.push_to_gateway("unused", **target, handler=timed))
 
     began = time.perf_counter()
     for part in range(given.parts):

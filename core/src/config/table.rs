@@ -98,7 +98,9 @@ impl OptionSpec {
     pub(super) fn apply(&self, config: &mut Config, key: &str, name: &str, value: &str) -> Result<()> {
         let refuse = |rule: String| {
             let mut error = Error::invalid(key.to_owned(), value, rule);
-            if let (true, Error::Invalid { value, .. }) = (self.is_secret(), &mut error) {
+            // what is no name of a variable is often the secret itself: base64 ends with =
+            let hidden = self.is_secret() || matches!(self.kind, Kind::SecretEnv(_) | Kind::HeaderEnv);
+            if let (true, Error::Invalid { value, .. }) = (hidden, &mut error) {
                 *value = "***".to_owned();
             }
             error

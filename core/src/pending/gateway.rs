@@ -31,6 +31,19 @@ pub struct Push {
 /// What a push takes beside its body and path.
 const OVERHEAD: u64 = 256;
 
+impl Push {
+    fn bytes(&self) -> u64 {
+        (self.body.len() + self.path.len()) as u64 + OVERHEAD
+    }
+
+    /// Whether its body is a text page as it is.
+    fn is_plain_text(&self) -> bool {
+        let encoded = self.headers.0.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-encoding"));
+        let kind = self.headers.0.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-type"));
+        !encoded && kind.is_none_or(|(_, v)| v.starts_with("text/plain"))
+    }
+}
+
 struct Item {
     push: Push,
     /// Position among all pushes accepted.
@@ -40,6 +53,8 @@ struct Item {
     ambiguous: bool,
     /// The pushes that `push` was merged from; each counts for itself if the merged one is refused.
     merged: Vec<Item>,
+    /// `push` is only the first of `merged` as yet.
+    unmerged: bool,
     /// Came back from a merged push that was refused.
     part: bool,
 }
@@ -50,8 +65,7 @@ impl Item {
     }
 
     fn bytes(&self) -> u64 {
-        let own = (self.push.body.len() + self.push.path.len()) as u64 + OVERHEAD;
-        own + self.merged.iter().map(Item::bytes).sum::<u64>()
+        self.push.bytes() + self.merged.iter().map(Item::bytes).sum::<u64>()
     }
 
     fn first_seq(&self) -> u64 {
@@ -148,6 +162,7 @@ impl Gateway {
             attempt: 0,
             ambiguous: false,
             merged: Vec::new(),
+            unmerged: false,
             part: false,
         };
         let bytes = item.bytes();
@@ -277,31 +292,12 @@ impl State {
         if group.sending.is_none()
             && let Some(first) = group.next.pop_front()
         {
-            let mut item = first;
-            while item.push.method == Method::Post
-                && !item.part
-                && let Some(merged) = group.next.front().and_then(|newer| merge(&item.push, newer))
-                && let Some(newer) = group.next.pop_front()
-            {
-                self.bytes += merged.body.len() as u64 + merged.path.len() as u64 + OVERHEAD;
-                let (seq, accepted) = (newer.seq, item.accepted);
-                let mut parts = std::mem::take(&mut item.merged);
-                if parts.is_empty() {
-                    parts.push(item);
-                } else {
-                    // the merged body so far is replaced by a larger one
-                    self.bytes -= item.push.body.len() as u64 + item.push.path.len() as u64 + OVERHEAD;
-                }
-                parts.push(newer);
-                item = Item {
-                    push: merged,
-                    seq,
-                    accepted,
-                    attempt: 0,
-                    ambiguous: false,
-                    merged: parts,
-                    part: false,
-                };
+            let mut parts = vec![first];
+            let more = group.next.iter().take_while(|newer| parts[0].may_merge(newer)).count();
+            parts.extend(group.next.drain(..more));
+            let item = Item::of(parts);
+            if item.unmerged {
+                self.bytes += item.push.bytes();
             }
             self.next_id += 1;
             group.sending = Some((self.next_id, item));
@@ -314,32 +310,77 @@ impl State {
     }
 }
 
-/// The POST with the effect of `older`, then `newer`; nothing where that cannot be had for sure.
-fn merge(older: &Push, newer: &Item) -> Option<Push> {
-    let push = &newer.push;
-    let text = |p: &Push| {
-        let encoded = p.headers.0.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-encoding"));
-        let kind = p.headers.0.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-type"));
-        !encoded && kind.is_none_or(|(_, v)| v.starts_with("text/plain"))
-    };
-    if push.method != Method::Post
-        || newer.part
-        || push.headers != older.headers
-        || !text(older)
-        || !text(push)
-    {
-        return None;
+impl Item {
+    /// Whether `newer` and this may be POSTed as one.
+    fn may_merge(&self, newer: &Item) -> bool {
+        [self, newer].iter().all(|i| i.push.method == Method::Post && !i.part && i.push.is_plain_text())
+            && self.push.headers == newer.push.headers
     }
-    let body = exposition::merge(&older.body, &push.body)?;
-    Some(Push { body: body.into(), ..push.clone() })
+
+    /// The push of `parts`, of which there is at least one; still to be merged where there are more.
+    fn of(mut parts: Vec<Item>) -> Item {
+        let last = parts.remove(parts.len() - 1);
+        let Some(first) = parts.first() else { return last };
+        let (push, accepted, seq) = (first.push.clone(), first.accepted, last.seq);
+        parts.push(last);
+        Item { push, seq, accepted, attempt: 0, ambiguous: false, merged: parts, unmerged: true, part: false }
+    }
+}
+
+/// The body with the effect of `bodies`, one POSTed after the other, and how many of them it covers: as many as it can
+/// be known for.
+fn merge(bodies: &[Arc<[u8]>]) -> (Vec<u8>, usize) {
+    let mut merged = bodies[0].to_vec();
+    for (covered, body) in bodies.iter().enumerate().skip(1) {
+        match exposition::merge(&merged, body) {
+            Some(both) => merged = both,
+            None => return (merged, covered),
+        }
+    }
+    (merged, bodies.len())
+}
+
+impl State {
+    /// Puts the body that was made of the first `covered` parts in its place, unless the push was given up meanwhile.
+    fn merged(&mut self, path: &Arc<str>, id: u64, body: Vec<u8>, covered: usize) {
+        let Some(group) = self.groups.get_mut(path) else { return };
+        let Some((_, item)) = group.sending.take_if(|(have, _)| *have == id) else { return };
+        self.bytes -= item.push.bytes();
+        let mut parts = item.merged;
+        let rest = parts.split_off(covered);
+        let mut item = Item::of(parts);
+        if item.unmerged {
+            item.push.body = body.into();
+            item.unmerged = false;
+            self.bytes += item.push.bytes();
+        }
+        group.sending = Some((id, item));
+        self.put_back(path, rest);
+        self.index(path);
+    }
+
+    /// Puts parts of a merged push back before what follows it. A PUT or DELETE that came meanwhile makes them needless.
+    fn put_back(&mut self, path: &Arc<str>, parts: Vec<Item>) {
+        let Some(group) = self.groups.get_mut(path) else { return };
+        let replaced = group.next.front().is_some_and(|n| n.push.method != Method::Post);
+        for part in parts.into_iter().rev() {
+            if replaced {
+                self.items -= 1;
+                self.bytes -= part.bytes();
+                self.ledger.superseded += 1;
+            } else {
+                group.next.push_front(part);
+            }
+        }
+    }
 }
 
 impl Source for Gateway {
     fn take(&self, now: Mono, _flush_to: u64) -> Take {
         let mut guard = self.lock();
-        let state = &mut *guard;
         let limit = self.config.sample_age_limit;
-        while let Some(path) = state.ready.front().cloned() {
+        while let Some(path) = guard.ready.front().cloned() {
+            let state = &mut *guard;
             state.choose(&path);
             let sending = state.groups.get_mut(&path).and_then(|g| g.sending.as_mut());
             let Some((id, item)) = sending else {
@@ -354,6 +395,16 @@ impl Source for Gateway {
                     state.forget(&old);
                     state.ledger.drop_items(Dropped::TooOld, old.pushes());
                 }
+                continue;
+            }
+            if item.unmerged {
+                let (id, parts) =
+                    (*id, item.merged.iter().map(|part| part.push.body.clone()).collect::<Vec<_>>());
+                // parsing takes long, and callers push meanwhile
+                drop(guard);
+                let (body, covered) = merge(&parts);
+                guard = self.lock();
+                guard.merged(&path, id, body, covered);
                 continue;
             }
             return Take::Request(Request {
@@ -393,20 +444,12 @@ impl Source for Gateway {
         let (_, item) = group.sending.take()?;
         let pushes = item.pushes();
         if outcome == Outcome::Split {
-            state.bytes -= (item.push.body.len() + item.push.path.len()) as u64 + OVERHEAD;
-            // a PUT or DELETE that came meanwhile made the parts needless; `choose` sees to that only for what is sent
-            let replaced = group.next.front().is_some_and(|n| n.push.method != Method::Post);
-            for part in item.merged.into_iter().rev() {
-                if replaced {
-                    state.items -= 1;
-                    state.bytes -= part.bytes();
-                    state.ledger.superseded += 1;
-                } else {
-                    group.next.push_front(Item { part: true, ..part });
-                }
-            }
+            state.bytes -= item.push.bytes();
+            let before = state.ledger.superseded;
+            let parts = item.merged.into_iter().map(|part| Item { part: true, ..part }).collect();
+            state.put_back(path, parts);
             state.index(path);
-            return Some(if replaced { pushes } else { 0 });
+            return Some(state.ledger.superseded - before);
         }
         state.index(path);
         state.forget(&item);

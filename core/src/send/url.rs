@@ -40,6 +40,9 @@ impl Url {
         if rest.contains('#') {
             return Err(refuse("must have no fragment; write # as %23".into()));
         }
+        if rest.is_empty() || rest.starts_with(['/', '?']) {
+            return Err(refuse("must name a host".into()));
+        }
         let uri: Uri = url.parse().map_err(|_| refuse("is not a valid URL".into()))?;
         let authority = uri.authority().ok_or_else(|| refuse("must name a host".into()))?;
         let host = authority.host().to_ascii_lowercase();

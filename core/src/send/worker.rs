@@ -146,8 +146,8 @@ impl Worker {
                     let now = sender.clock.now();
                     panics.retain(|at| *at + MINUTE > now);
                     panics.push(now);
-                    let lost = sender.source.recover();
-                    sender.note(&format!("worker panicked: {}", panic_text(&*panic)), lost, true);
+                    let message = format!("worker panicked: {}", panic_text(&*panic));
+                    sender.note_settled(true, || Some((sender.source.recover(), message)));
                     if panics.len() >= 3 {
                         sender.fail();
                         sender.signal.alive.store(false, Ordering::SeqCst);
@@ -274,9 +274,10 @@ impl Worker {
     ) {
         // the receiver answers, so the next request need not wait
         self.failures = 0;
-        if let Some(items) = sender.source.settle(request, Outcome::Rejected(why)) {
-            sender.note(&format!("rejected ({}): {}", why.name(), describe(result)), items, true);
-        }
+        let message = format!("rejected ({}): {}", why.name(), describe(result));
+        sender.note_settled(true, || {
+            sender.source.settle(request, Outcome::Rejected(why)).map(|items| (items, message))
+        });
     }
 
     /// Takes two requests from the minute's budget for finding refused samples.

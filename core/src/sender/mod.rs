@@ -259,21 +259,19 @@ impl Sender {
 
     /// Gives up what is pending, ends the request in flight and the worker; accepts no more.
     pub fn clear(&self, why: Dropped) -> u64 {
-        let lost = self.source.clear(why);
+        let items = match self.kind {
+            Kind::Samples => "samples",
+            Kind::Pushes => "pushes",
+        };
+        let cause = lock(&self.notes).recent.last().map(|e| format!(", last failure: {}", e.message));
+        let cause = cause.unwrap_or_default();
+        let mut lost = 0;
+        self.note_settled(true, || {
+            lost = self.source.clear(why);
+            let message = format!("dropped ({}): {lost} {items} were still pending{cause}", why.name());
+            (lost > 0).then_some((lost, message))
+        });
         self.signal.cleared.store(true, Ordering::SeqCst);
-        if lost > 0 {
-            let items = match self.kind {
-                Kind::Samples => "samples",
-                Kind::Pushes => "pushes",
-            };
-            let cause = lock(&self.notes).recent.last().map(|e| format!(", last failure: {}", e.message));
-            let cause = cause.unwrap_or_default();
-            self.note(
-                &format!("dropped ({}): {lost} {items} were still pending{cause}", why.name()),
-                lost,
-                true,
-            );
-        }
         self.transport.cancel();
         self.signal.nudge();
         self.progress();
@@ -316,17 +314,18 @@ impl Sender {
 
     /// Notes something that went wrong; with `log` it is worth a line in the caller's log.
     pub fn note(&self, message: &str, items: u64, log: bool) {
-        let event = Event {
-            at_ms: self.clock.wall_ms(),
-            url: self.url.clone(),
-            message: message.to_owned(),
-            items,
-            times: 1,
-        };
+        self.note_settled(log, || Some((items, message.to_owned())));
+    }
+
+    /// Settles something with the source and notes what it cost, under one lock: no report has the loss without the reason.
+    pub fn note_settled(&self, log: bool, settle: impl FnOnce() -> Option<(u64, String)>) {
+        let mut notes = lock(&self.notes);
+        let Some((items, message)) = settle() else { return };
+        let event = Event { at_ms: self.clock.wall_ms(), url: self.url.clone(), message, items, times: 1 };
         if log {
             registry::log(event.clone());
         }
-        lock(&self.notes).recent.note(event);
+        notes.recent.note(event);
     }
 
     /// What happened since `cursor`, which is moved to now.
@@ -339,10 +338,11 @@ impl Sender {
 
     fn since(&self, cursor: &Mutex<Ledger>) -> Report {
         let mut cursor = lock(cursor);
+        let notes = lock(&self.notes);
         let balance = self.source.balance();
         let ledger = balance.ledger.since(&cursor);
         *cursor = balance.ledger;
-        let failures = lock(&self.notes).recent.events();
+        let failures = notes.recent.events();
         Report { url: self.url.clone(), kind: self.kind, ledger, pending: balance.pending, failures }
     }
 

@@ -101,3 +101,31 @@ fn very_many_groups_neither_slow_a_push_nor_their_delivery_down() {
     assert!(pushed < LONG, "{pushed:?}");
     assert_eq!(state(&receiver, &(2 * GROUPS - 1).to_string()).unwrap(), "m 1\n");
 }
+
+#[test]
+fn a_backlog_of_posts_is_merged_without_holding_a_push_up() {
+    let receiver = start(Script::first([Behaviour::held()]));
+    let options = config(&[("queue_config.capacity", "100000"), ("remote_timeout", "1m")]);
+    let pusher = Pusher::new(&receiver.url(""), "a", [], options).unwrap();
+    let page: String =
+        (0..100).map(|i| format!("# TYPE m{i} counter\nm{i}{{label=\"value\"}} 1\n")).collect();
+    let add = |value: usize| {
+        let begun = std::time::Instant::now();
+        pusher.add(page.replace(" 1\n", &format!(" {value}\n")).into_bytes(), TEXT).unwrap();
+        begun.elapsed()
+    };
+    add(0);
+    assert!(receiver.wait_held(1, LONG));
+    for value in 1..2500 {
+        add(value);
+    }
+    receiver.release();
+    // from here on the worker merges, and this is what callers notice of it
+    let slowest = (2500..3000).map(add).max().unwrap();
+    assert!(slowest < SLACK, "a push took {slowest:?}");
+    assert!(pusher.flush(LONG).unwrap().complete());
+    let state = receiver.inspect(|s| s.store.group(&[("job", "a")]).unwrap().clone());
+    assert!(state.len() == 100 && state.values().all(|lines| lines.ends_with("} 2999\n")), "{state:?}");
+    let balance = balanced(pusher.handler().stats()[0].balance);
+    assert_eq!((balance.ledger.delivered, balance.pending_bytes), (3000, 0));
+}

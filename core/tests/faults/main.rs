@@ -6,6 +6,8 @@
 mod answers;
 mod batches;
 mod breaks;
+#[path = "../common/mod.rs"]
+mod common;
 mod enqueue;
 mod gateway;
 mod order;

@@ -1,6 +1,9 @@
 //! Outages that come and go, and a clock that is set.
 
+use crate::common;
 use crate::rig::*;
+use promwrite_core::pending::queue::now_stamp;
+use promwrite_core::pending::source::Source;
 use promwrite_receiver::{Mark, Script};
 use std::time::Duration;
 
@@ -40,4 +43,24 @@ fn a_receiver_that_goes_and_comes_twenty_times_gets_everything_in_order() {
     assert_eq!(receiver.store().count(Mark::InOrder), 2000);
     let ledger = ledger(&writer);
     assert_eq!((ledger.accepted, ledger.delivered), (2000, 2000));
+}
+
+#[test]
+fn a_clock_that_is_set_neither_stalls_a_retry_nor_hurries_it_nor_costs_a_sample() {
+    for jump in [-5_000_000, 3_600_000] {
+        let mut rig = common::queue(|_| {});
+        let series = rig.series("m");
+        rig.append(&series, 1.0, now_stamp(common::NOW));
+        (0..2).for_each(|_| rig.transport.fail(common::refused()));
+        rig.flush();
+        let wait = rig.run().unwrap();
+        rig.clock.set_wall(common::NOW + jump);
+        assert_eq!(rig.run(), Some(wait), "{jump}: the wait changed");
+        rig.append(&series, 2.0, now_stamp(common::NOW + jump));
+        rig.pass(Duration::from_secs(3));
+        let ledger = rig.source.balance().ledger;
+        assert_eq!((ledger.delivered, rig.pending()), (2, 0), "{jump}: {ledger:?}");
+        assert_eq!(rig.transport.requests().len(), 4, "{jump}");
+        assert!(rig.written()["m"].iter().any(|(_, value)| *value == 2.0), "{jump}");
+    }
 }

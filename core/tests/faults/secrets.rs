@@ -13,7 +13,7 @@ use std::fmt::{Debug, Display};
 use std::time::Duration;
 
 const CANARY: &str = "s3cret-canary";
-const TIME: Duration = Duration::from_millis(100);
+const TIME: Duration = Duration::from_millis(20);
 
 /// Everything printed, to be searched at the end.
 #[derive(Default)]
