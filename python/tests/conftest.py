@@ -42,7 +42,11 @@ class Server:
 
     def hang(self) -> None:
         """From now on nothing is answered until the test ends."""
-        self.answer = lambda _: self.released.wait() and None
+
+        def hold(_: BaseHTTPRequestHandler) -> None:
+            self.released.wait()
+
+        self.answer = hold
 
     def wait(self, count: int, timeout: float = 20) -> list[Request]:
         with self.changed:

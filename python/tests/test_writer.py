@@ -37,7 +37,7 @@ from promwrite import _promwrite
 if TYPE_CHECKING:
     from types import FrameType
 
-    from conftest import Server
+    from python.tests.conftest import Server
 
 # a whole second a minute ago
 NOW = int(time.time()) - 60
@@ -117,10 +117,11 @@ def test_times_in_their_forms(server: Server, writer: promwrite.Writer) -> None:
 def test_times_that_are_refused(
     writer: promwrite.Writer, timestamp: Any, error: type[Exception], parts: list[str]
 ) -> None:
-    for append in (
+    appends: list[Callable[[], None]] = [
         lambda: writer.append("a", 1, None, timestamp),
         lambda: writer.series("a").append(1, timestamp),
-    ):
+    ]
+    for append in appends:
         with pytest.raises(error) as raised:
             append()
         assert all(part in str(raised.value) for part in parts), raised.value
@@ -129,7 +130,11 @@ def test_times_that_are_refused(
 
 @pytest.mark.parametrize("value", ["1", None, [1], b"1"])
 def test_values_that_are_no_numbers(writer: promwrite.Writer, value: Any) -> None:
-    for append in (lambda: writer.append("a", value), lambda: writer.series("a").append(value)):
+    appends: list[Callable[[], None]] = [
+        lambda: writer.append("a", value),
+        lambda: writer.series("a").append(value),
+    ]
+    for append in appends:
         with pytest.raises(TypeError, match="value: must be a real number, not "):
             append()
     assert writer.stats()["accepted"] == 0
@@ -208,7 +213,7 @@ class Given:
 
 def test_a_registry_is_what_a_scrape_of_it_would_be(server: Server, writer: promwrite.Writer) -> None:
     registry = instruments()
-    registry.register(Given())  # type: ignore[arg-type]
+    registry.register(Given())
     pushed = writer.push(registry)
     assert writer.flush()
     samples = server.samples()
@@ -293,7 +298,12 @@ def test_the_writers_handler_does_nothing_before_its_result_is_called(writer: pr
     assert writer.stats()["accepted"] == 0
     send()
     assert writer.stats()["accepted"] == 1
-    for change in [{"url": "http://u/other"}, {"headers": [("Content-Encoding", "br")]}, {"data": b"{"}]:
+    changes: list[dict[str, Any]] = [
+        {"url": "http://u/other"},
+        {"headers": [("Content-Encoding", "br")]},
+        {"data": b"{"},
+    ]
+    for change in changes:
         with pytest.raises(promwrite.InvalidError):
             writer.handler(**{**call, "headers": [], **change})()
 
