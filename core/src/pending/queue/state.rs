@@ -129,7 +129,7 @@ impl State {
     /// Sees to it that the open chunk can take a sample, if the queue can.
     pub fn open_chunk(&mut self, now: impl FnOnce() -> Mono) {
         if self.open.samples.len() == self.size {
-            let full = std::mem::replace(&mut self.open, Chunk::default());
+            let full = std::mem::take(&mut self.open);
             self.chunks.push_back(Chunk { full: true, ..full });
         }
         if self.open.samples.capacity() == 0 {
@@ -207,8 +207,7 @@ impl State {
 
     /// Takes the open chunk as it is.
     fn take_open(&mut self) -> Chunk {
-        let empty = Chunk::default();
-        let chunk = std::mem::replace(&mut self.open, empty);
+        let chunk = std::mem::take(&mut self.open);
         Chunk { full: chunk.samples.len() == self.size, ..chunk }
     }
 
