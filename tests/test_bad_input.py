@@ -101,7 +101,11 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         ["metric name", "a b", "[a-zA-Z_:]"],
     ),
     "empty metric name": (lambda g: g.writer.append("", 1), promwrite.InvalidError, ["metric name", '""']),
-    "the name as a label": (lambda g: g.writer.append("m", 1, {"__name__": "x"}), promwrite.InvalidError, ["__name__"]),
+    "the name as a label": (
+        lambda g: g.writer.append("m", 1, {"__name__": "x"}),
+        promwrite.InvalidError,
+        ["__name__"],
+    ),
     "duplicate label in a page": (
         lambda g: g.writer.push_text('m{a="1",a="2"} 1\n'),
         promwrite.ExpositionError,
@@ -144,7 +148,11 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
     ),
     "an empty job": (lambda g: promwrite.Pusher("gw:9091", ""), promwrite.InvalidError, ["job", "required"]),
     "a registry that raises": (lambda g: g.writer.push(Broken()), ZeroDivisionError, ["of the collector"]),
-    "a registry that raises at a gateway": (lambda g: g.pusher.push(Broken()), ZeroDivisionError, ["of the collector"]),
+    "a registry that raises at a gateway": (
+        lambda g: g.pusher.push(Broken()),
+        ZeroDivisionError,
+        ["of the collector"],
+    ),
     "milliseconds where seconds are meant": (
         lambda g: g.series.append(1, timestamp=MILLISECONDS),
         promwrite.TimestampError,
@@ -171,11 +179,15 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         ["timestamp", "2001"],
     ),
     "a timestamp that is no number": (
-        lambda g: g.series.append(1, timestamp="now"),  # type: ignore[arg-type]
+        lambda g: g.series.append(1, timestamp="now"),
         TypeError,
         ["timestamp", "str"],
     ),
-    "a timestamp that is NaN": (lambda g: g.series.append(1, timestamp=float("nan")), ValueError, ["timestamp", "nan"]),
+    "a timestamp that is NaN": (
+        lambda g: g.series.append(1, timestamp=float("nan")),
+        ValueError,
+        ["timestamp", "nan"],
+    ),
     "a value that is a string": (lambda g: g.series.append("1"), TypeError, ["real number", "str"]),  # type: ignore[arg-type]
     "more values than times": (
         lambda g: g.series.extend([1.0, 2.0], timestamps_ms=[MILLISECONDS]),
@@ -188,7 +200,9 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         ["line 900", "column"],
     ),
     "an error in line 900 of OpenMetrics": (
-        lambda g: g.writer.push_text(page(900, "m  1") + "# EOF\n", content_type="application/openmetrics-text"),
+        lambda g: g.writer.push_text(
+            page(900, "m  1") + "# EOF\n", content_type="application/openmetrics-text"
+        ),
         promwrite.ExpositionError,
         ["line 900", "column"],
     ),
@@ -249,7 +263,9 @@ CASES: dict[str, tuple[Callable[[Given], object], type[Exception], list[str]]] =
         ["basic_auth", "authorization"],
     ),
     "deleting without a gateway": (
-        lambda g: g.writer.handler(url="http://x/metrics/job/a", method="DELETE", timeout=1, headers=[], data=b"")(),
+        lambda g: g.writer.handler(
+            url="http://x/metrics/job/a", method="DELETE", timeout=1, headers=[], data=b""
+        )(),
         promwrite.Error,
         ["DELETE"],
     ),

@@ -73,7 +73,9 @@ def test_tencent_cls(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Receiver(basic_auth=("AKID", "k3y"), write_path="/prometheus/topic/api/v1/write", tls=context) as receiver:
+    with Receiver(
+        basic_auth=("AKID", "k3y"), write_path="/prometheus/topic/api/v1/write", tls=context
+    ) as receiver:
         variables = {"CLS_TOPIC": "topic", "CLS_SECRET_ID": "AKID", "CLS_SECRET_KEY": "k3y"}
         run("tencent_cls", CLS_HOST=receiver.gateway, CLS_CA_FILE=str(tmp_path / "ca.pem"), **variables)
         assert receiver.values("rows_loaded_total", job="etl", stage="load", worker="7") == [1200.0]
@@ -82,7 +84,9 @@ def test_tencent_cls(tmp_path: Path) -> None:
 def test_blueking() -> None:
     with Receiver(headers={"X-BK-TOKEN": "t0ken"}) as receiver:
         run("blueking", BK_ADDRESS=receiver.gateway, BK_TOKEN="t0ken")
-        assert "job_duration_seconds 12.5\n" in receiver.group("batchA", instance="my.host.ip", worker="7").text
+        assert (
+            "job_duration_seconds 12.5\n" in receiver.group("batchA", instance="my.host.ip", worker="7").text
+        )
 
 
 def test_numpy_extend(promwrite_receiver: Receiver) -> None:

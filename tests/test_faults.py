@@ -64,7 +64,9 @@ def write_url(receiver: FaultReceiver) -> str:
 
 def assert_adds_up(report: promwrite.Report) -> None:
     """For the first report of a sender: a later one counts what happened since, but all that is pending."""
-    settled = report.delivered + sum(report.rejected.values()) + sum(report.dropped.values()) + report.superseded
+    settled = (
+        report.delivered + sum(report.rejected.values()) + sum(report.dropped.values()) + report.superseded
+    )
     assert report.accepted == settled + report.pending, report
 
 
@@ -72,7 +74,9 @@ def balance(sender: promwrite.Writer | promwrite.Handler) -> dict[str, Any]:
     """The numbers of a sender, which must add up at every instant."""
     stats = sender.stats()
     (one,) = stats if isinstance(stats, list) else [stats]
-    settled = one["delivered"] + sum(one["rejected"].values()) + sum(one["dropped"].values()) + one["superseded"]
+    settled = (
+        one["delivered"] + sum(one["rejected"].values()) + sum(one["dropped"].values()) + one["superseded"]
+    )
     assert one["accepted"] == settled + one["pending"], one
     return one
 
@@ -99,7 +103,9 @@ DEAD: dict[str, Callable[[], Any]] = {
     "blackholed": lambda: FaultReceiver(never_accept=True),
     "hung": lambda: FaultReceiver(default=stall()),
     "dripping": lambda: FaultReceiver(default=drip_answer(0.2)),
-    "slow reader": lambda: FaultReceiver(default={"drip_read": {"bytes": 1, "every_ms": 200}}, receive_buffer=1024),
+    "slow reader": lambda: FaultReceiver(
+        default={"drip_read": {"bytes": 1, "every_ms": 200}}, receive_buffer=1024
+    ),
     "stalled handshake": lambda: FaultReceiver(tls="handshake_stall"),
     "unavailable": lambda: FaultReceiver(default=status(503)),
 }
@@ -134,7 +140,9 @@ def test_a_caller_is_never_held(fault: str, writers: Writers) -> None:
                 one.append(turn)
                 held["append"] = max(held["append"], time.perf_counter() - began)
             began = time.perf_counter()
-            series[0].extend([turn] * 100, timestamps_ms=[1_700_000_000_000 + turn * 100 + n for n in range(100)])
+            series[0].extend(
+                [turn] * 100, timestamps_ms=[1_700_000_000_000 + turn * 100 + n for n in range(100)]
+            )
             held["extend"] = max(held["extend"], time.perf_counter() - began)
             push_to_gateway(gateway, "job", registry, {"turn": turn % 5}, handler=timed_handler)
         took = time.monotonic() - began_all
@@ -223,7 +231,9 @@ def test_one_bad_sample_costs_one_sample(writers: Writers) -> None:
 
 def test_without_splitting_one_bad_sample_costs_its_request(writers: Writers) -> None:
     with FaultReceiver(rules={"poison": [{"label_value": "bad"}]}) as receiver:
-        writer = writers(write_url(receiver), split_on_reject=False, **{"queue_config.batch_send_deadline": "1h"})
+        writer = writers(
+            write_url(receiver), split_on_reject=False, **{"queue_config.batch_send_deadline": "1h"}
+        )
         for name in ("good", "bad", "other"):
             writer.append("m", 1, {"n": name})
         report = writer.flush(timeout=30)
@@ -306,7 +316,9 @@ def test_a_lost_answer_loses_and_doubles_nothing(writers: Writers) -> None:
 
 def test_a_stale_connection_is_no_failure(writers: Writers) -> None:
     with FaultReceiver(rules={"stale_after": 1}) as receiver:
-        writer = writers(write_url(receiver), **{"queue_config.min_backoff": "1h", "queue_config.max_backoff": "1h"})
+        writer = writers(
+            write_url(receiver), **{"queue_config.min_backoff": "1h", "queue_config.max_backoff": "1h"}
+        )
         for number in range(5):
             writer.append("m", number, timestamp=1_700_000_000 + number)
             report = writer.flush(timeout=10)
@@ -368,7 +380,10 @@ def test_an_older_push_never_follows_a_newer_one() -> None:
     registry = CollectorRegistry()
     gauge = Gauge("g", "A gauge.", registry=registry)
     options = {"queue_config.min_backoff": "10ms", "queue_config.max_backoff": "20ms"}
-    with FaultReceiver([status(503)] * 3 + [swallow_ack()]) as receiver, promwrite.Handler(options=options) as handler:
+    with (
+        FaultReceiver([status(503)] * 3 + [swallow_ack()]) as receiver,
+        promwrite.Handler(options=options) as handler,
+    ):
         for number in range(3):
             gauge.set(number)
             push_to_gateway(receiver.address, "job", registry, handler=handler)
@@ -382,7 +397,8 @@ def test_an_older_push_never_follows_a_newer_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "newest", "reason"), [("drop_oldest", True, "queue_full"), ("drop_newest", False, "queue_full")]
+    ("policy", "newest", "reason"),
+    [("drop_oldest", True, "queue_full"), ("drop_newest", False, "queue_full")],
 )
 def test_a_full_queue_drops_and_says_so(policy: str, newest: bool, reason: str, writers: Writers) -> None:
     with FaultReceiver([hold()]) as receiver:

@@ -105,7 +105,9 @@ def test_what_a_process_leaves_behind_arrives(
 
 
 def test_an_interrupted_job_leaves_nothing_behind(promwrite_receiver: Receiver) -> None:
-    with running("interrupted", environment(promwrite_receiver.write_url, promwrite_receiver.gateway)) as child:
+    with running(
+        "interrupted", environment(promwrite_receiver.write_url, promwrite_receiver.gateway)
+    ) as child:
         assert lines(child.stdout).readline() == "ready\n"
         child.send_signal(signal.SIGINT)
         assert child.wait(60) == -signal.SIGINT
@@ -149,7 +151,7 @@ def assert_one_warning(told: str, url: str) -> None:
     assert url in told
 
 
-def test_one_push_against_a_hung_receiver(promwrite_receiver: Receiver, record_property: pytest.RecordProperty) -> None:
+def test_one_push_against_a_hung_receiver(promwrite_receiver: Receiver) -> None:
     promwrite_receiver.hang()
     began = time.monotonic()
     done = run("one_push", environment(promwrite_receiver.write_url, promwrite_receiver.gateway))
@@ -182,7 +184,9 @@ def test_daemon_threads_that_push_to_the_end(promwrite_receiver: Receiver) -> No
         promwrite_receiver.clear()
         done = run("daemon_threads", environment(promwrite_receiver.write_url, promwrite_receiver.gateway))
         assert done.returncode == 0, done.stderr
-        assert {labels("rows", worker="main", row=str(row)) for row in range(ROWS)} <= promwrite_receiver.samples.keys()
+        assert {
+            labels("rows", worker="main", row=str(row)) for row in range(ROWS)
+        } <= promwrite_receiver.samples.keys()
 
 
 def test_a_fork_while_sending_mixes_nothing_up() -> None:
@@ -200,7 +204,9 @@ def test_a_fork_while_sending_mixes_nothing_up() -> None:
         tell(child)
         assert child.wait(60) == 0, lines(child.stderr).read()
         of = {
-            request.series[0].labels["process"]: request.connection for request in receiver.requests() if request.series
+            request.series[0].labels["process"]: request.connection
+            for request in receiver.requests()
+            if request.series
         }
         assert set(of) == {"parent", "child"}
         assert of["parent"] != of["child"]
@@ -209,7 +215,9 @@ def test_a_fork_while_sending_mixes_nothing_up() -> None:
 
 def test_ctrl_c_during_a_flush(promwrite_receiver: Receiver) -> None:
     promwrite_receiver.hang()
-    with running("interrupted_flush", environment(promwrite_receiver.write_url, promwrite_receiver.gateway)) as child:
+    with running(
+        "interrupted_flush", environment(promwrite_receiver.write_url, promwrite_receiver.gateway)
+    ) as child:
         assert lines(child.stdout).readline() == "ready\n"
         promwrite_receiver.wait_for(hanging=2)
         began = time.monotonic()
@@ -269,7 +277,9 @@ def test_a_secret_shows_nowhere(promwrite_receiver: Receiver) -> None:
 
 
 @contextmanager
-def service(command: list[str], variables: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+def service(
+    command: list[str], variables: Mapping[str, str], folder: Path
+) -> Iterator[subprocess.Popen[str]]:
     """A server of processes, ended by its pid; its log is shown by a test that fails."""
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(
@@ -290,8 +300,17 @@ def test_gunicorn_with_preload(promwrite_receiver: Receiver, tmp_path: Path) -> 
     import http.client
 
     numbers = [str(number) for number in range(20)]
-    command = ["gunicorn", "--preload", "--workers=2", "--bind=127.0.0.1:0", "--no-control-socket", "web:application"]
-    with service(command, environment(promwrite_receiver.write_url, promwrite_receiver.gateway), tmp_path) as child:
+    command = [
+        "gunicorn",
+        "--preload",
+        "--workers=2",
+        "--bind=127.0.0.1:0",
+        "--no-control-socket",
+        "web:application",
+    ]
+    with service(
+        command, environment(promwrite_receiver.write_url, promwrite_receiver.gateway), tmp_path
+    ) as child:
         # what the master had before the fork is the master's, and comes once: then it listens
         promwrite_receiver.wait_for(samples=1, timeout=60)
         port = listening(tmp_path / "log", child)
@@ -302,7 +321,9 @@ def test_gunicorn_with_preload(promwrite_receiver: Receiver, tmp_path: Path) -> 
             pids.add(connection.getresponse().read())
             connection.close()
         assert str(child.pid).encode() not in pids
-    assert promwrite_receiver.samples.keys() == {labels("loaded")} | {labels("requests", number=n) for n in numbers}
+    assert promwrite_receiver.samples.keys() == {labels("loaded")} | {
+        labels("requests", number=n) for n in numbers
+    }
     assert all(len(samples) == 1 for samples in promwrite_receiver.samples.values())
     assert promwrite_receiver.groups.keys() == {labels(job="web", number=n) for n in numbers}
 
@@ -322,10 +343,14 @@ def listening(log: Path, child: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.parametrize("tasks_per_child", [1, 5, 1000])
-def test_celery_prefork_with_recycling(promwrite_receiver: Receiver, tmp_path: Path, tasks_per_child: int) -> None:
+def test_celery_prefork_with_recycling(
+    promwrite_receiver: Receiver, tmp_path: Path, tasks_per_child: int
+) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    variables = environment(promwrite_receiver.write_url, promwrite_receiver.gateway, BROKER_FOLDER=str(folder))
+    variables = environment(
+        promwrite_receiver.write_url, promwrite_receiver.gateway, BROKER_FOLDER=str(folder)
+    )
     send = "import tasks\nfor number in range(20): tasks.work.delay(number)"
     subprocess.run([sys.executable, "-c", send], env=variables, cwd=PROCESSES, check=True)
     command = ["celery", "-A", "tasks", "worker", "--pool=prefork", "--concurrency=2", "--loglevel=INFO"]

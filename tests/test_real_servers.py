@@ -27,7 +27,18 @@ from prometheus_client import (
     pushadd_to_gateway,
 )
 from prometheus_client.parser import text_string_to_metric_families
-from servers import NAN, PASSWORD, USER, Prometheus, Pushgateway, Server, VictoriaMetrics, binaries, labels, wait_until
+from servers import (
+    NAN,
+    PASSWORD,
+    USER,
+    Prometheus,
+    Pushgateway,
+    Server,
+    VictoriaMetrics,
+    binaries,
+    labels,
+    wait_until,
+)
 
 RemoteWriteServer = Prometheus | VictoriaMetrics
 Stored = dict[Key, list[tuple[int, int]]]
@@ -73,7 +84,8 @@ def assert_stored(server: RemoteWriteServer, selector: str, sent: Stored) -> Non
     """Compares bit by bit; where VictoriaMetrics keeps decimals, to eleven digits."""
     times = [at for samples in sent.values() for at, _ in samples]
     found = {
-        key(series): samples for series, samples in server.query_range_raw(selector, min(times), max(times)).items()
+        key(series): samples
+        for series, samples in server.query_range_raw(selector, min(times), max(times)).items()
     }
     expected = {
         series: [(at, k) for at, value in samples if (k := kept(server, value)) is not None]
@@ -111,8 +123,12 @@ def test_values_times_and_labels(remote_write_server: RemoteWriteServer) -> None
             many = writer.series("by_extend", {"value": name, "empty": ""})
             one.append(value)
             many.extend([value] * 3, timestamps_ms=times)
-            writer.append("by_name", value, {"value": name}, timestamp=datetime.fromtimestamp(now / 1000, timezone.utc))
-            sent[key({"__name__": "by_extend", "job": "values", "value": name})] = [(at, bits(value)) for at in times]
+            writer.append(
+                "by_name", value, {"value": name}, timestamp=datetime.fromtimestamp(now / 1000, timezone.utc)
+            )
+            sent[key({"__name__": "by_extend", "job": "values", "value": name})] = [
+                (at, bits(value)) for at in times
+            ]
             sent[key({"__name__": "by_name", "job": "values", "value": name})] = [(now, bits(value))]
         odd = {"a": 'quote " backslash \\ line\nfeed', "B": "ünï — 字 🎉", "long": "x" * 2000, "job": "own"}
         writer.append("odd_labels", 1, odd, timestamp=now / 1000)
@@ -246,6 +262,8 @@ def test_the_handler(pushgateway: Pushgateway) -> None:
 
 def test_the_functions_and_the_pusher(pushgateway: Pushgateway) -> None:
     source = registry()
+    # a report covers what came since the one before: here, nothing of other tests
+    promwrite.flush(timeout=0)
     promwrite.push_to_gateway(pushgateway.address, "by_function", source, {"empty": ""})
     report = promwrite.flush(timeout=30)
     assert report, report

@@ -50,7 +50,9 @@ def test_tencent_remote_write() -> None:
         with promwrite.Writer(receiver.write_url, basic_auth=(APPID, TOKEN), instance="10.0.0.9") as writer:
             writer.append("m", 7, {"job": "etl"}, timestamp=1_700_000_000.5)
             assert writer.flush(timeout=10)
-        assert receiver.samples == {labels("m", job="etl", instance="10.0.0.9"): [Sample(1_700_000_000_500, 7.0)]}
+        assert receiver.samples == {
+            labels("m", job="etl", instance="10.0.0.9"): [Sample(1_700_000_000_500, 7.0)]
+        }
 
 
 def test_tencent_remote_write_by_token_alone() -> None:
@@ -70,11 +72,15 @@ def test_tencent_pushgateway(gauge: CollectorRegistry) -> None:
     with Receiver(basic_auth=(APPID, TOKEN)) as receiver:
         for credentials in WRONG:
             handler = promwrite.Handler(basic_auth=credentials)
-            push_to_gateway(receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler)
+            push_to_gateway(
+                receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler
+            )
             assert_held(handler.flush(timeout=2), receiver)
             handler.close(timeout=0)
         with promwrite.Handler(basic_auth=(APPID, TOKEN)) as handler:
-            push_to_gateway(receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler)
+            push_to_gateway(
+                receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler
+            )
             assert handler.flush(timeout=10)
         assert receiver.group("batchA", **group).text == "# HELP g A gauge.\n# TYPE g gauge\ng 2.5\n"
 
@@ -84,19 +90,27 @@ def test_blueking(gauge: CollectorRegistry) -> None:
     with Receiver(headers={"X-BK-TOKEN": TOKEN}) as receiver:
         for headers in ({"X-BK-TOKEN": "wr0ng-s3cret"}, {"X-Other": TOKEN}, None):
             handler = promwrite.Handler(headers=headers)
-            push_to_gateway(receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler)
+            push_to_gateway(
+                receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler
+            )
             assert_held(handler.flush(timeout=2), receiver)
             handler.close(timeout=0)
         with promwrite.Handler(headers={"X-BK-TOKEN": TOKEN}) as handler:
-            push_to_gateway(receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler)
+            push_to_gateway(
+                receiver.gateway, job="batchA", registry=gauge, grouping_key=group, handler=handler
+            )
             assert handler.flush(timeout=10)
-        assert receiver.group("batchA", **group).families == {"g": "# HELP g A gauge.\n# TYPE g gauge\ng 2.5\n"}
+        assert receiver.group("batchA", **group).families == {
+            "g": "# HELP g A gauge.\n# TYPE g gauge\ng 2.5\n"
+        }
 
 
 def test_the_documented_sample_of_blueking_names_its_mistake(gauge: CollectorRegistry) -> None:
     """It passes a set as the grouping key, which prometheus_client meets with an AttributeError about items."""
     for push in (promwrite.push_to_gateway, promwrite.Pusher):
-        with pytest.raises(promwrite.InvalidError, match=r"grouping_key: a set is refused: must be a mapping"):
+        with pytest.raises(
+            promwrite.InvalidError, match=r"grouping_key: a set is refused: must be a mapping"
+        ):
             push("127.0.0.1:4318", job="a", registry=gauge, grouping_key={"instance", "my.host.ip"})  # type: ignore
 
 

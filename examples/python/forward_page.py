@@ -17,7 +17,9 @@ with urllib.request.urlopen(request, timeout=10) as answer:
     page, content_type = answer.read(), answer.headers["Content-Type"]
 
 with promwrite.Writer(os.environ["URL"], instance="") as writer:
-    taken = writer.push_text(page, content_type=content_type, labels={"job": "node", "instance": request.host})
+    taken = writer.push_text(
+        page, content_type=content_type, labels={"job": "node", "instance": request.host}
+    )
     report = writer.flush(timeout=30)
 
 print(f"{taken} samples: {report}")

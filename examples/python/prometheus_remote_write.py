@@ -15,7 +15,9 @@ if "PASSWORD" in os.environ:
 
 labels = {"job": "etl", "worker": os.environ.get("WORKER", "0")}
 with promwrite.Writer(os.environ["URL"], labels=labels, options=options) as writer:
-    duration = writer.series("stage_duration_seconds", {"stage": "load"}, type="gauge", help="Duration of a stage.")
+    duration = writer.series(
+        "stage_duration_seconds", {"stage": "load"}, type="gauge", help="Duration of a stage."
+    )
     duration.append(1.5)
     report = writer.flush(timeout=10)
 

@@ -19,7 +19,9 @@ with promwrite.Writer(
     level = writer.series("tank_level_ratio", {"tank": "north"}, type="gauge", help="Filling level.")
     # The newest value at once, the history of the last hour behind it.
     level.append(0.75)
-    level.extend([minute / 60 for minute in range(60)], timestamps_ms=[now_ms - (60 - m) * 60_000 for m in range(60)])
+    level.extend(
+        [minute / 60 for minute in range(60)], timestamps_ms=[now_ms - (60 - m) * 60_000 for m in range(60)]
+    )
     report = writer.flush(timeout=10)
 
 print(report)

@@ -8,7 +8,9 @@ import os
 import promwrite
 
 # worker: two processes of one host must not write the same series.
-writer = promwrite.Writer(os.environ["URL"], labels={"job": "quickstart", "worker": os.environ.get("WORKER", "0")})
+writer = promwrite.Writer(
+    os.environ["URL"], labels={"job": "quickstart", "worker": os.environ.get("WORKER", "0")}
+)
 rows = writer.series("rows_loaded_total", {"stage": "load"}, type="counter", help="Rows loaded.")
 
 loaded = 0

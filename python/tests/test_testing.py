@@ -101,9 +101,8 @@ def test_what_is_no_write_request_is_refused(receiver: Receiver) -> None:
 
 def test_groups_as_a_gateway_keeps_them(receiver: Receiver) -> None:
     path = "/metrics/job/a/instance/i"
-    first = (
-        '# HELP x about x\n# TYPE x gauge\nx 1\n# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\nbare 4\n'
-    )
+    first = "# HELP x about x\n# TYPE x gauge\nx 1\n"
+    first += '# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\nbare 4\n'
     assert send(receiver, "PUT", path, first.encode()) == (200, "")
     assert receiver.group("a", instance="i").text == first
     assert set(receiver.group("a", instance="i").families) == {"x", "h", "bare"}
@@ -158,7 +157,10 @@ def test_bad_pushes_are_refused(receiver: Receiver, path: str, body: bytes, enco
 
 def test_compressed_pushes(receiver: Receiver) -> None:
     for encoding, body in [("gzip", gzip.compress(FRAMED_TEXT)), ("snappy", framed(FRAMED_TEXT))]:
-        assert send(receiver, "PUT", f"/metrics/job/{encoding}", body, {"Content-Encoding": encoding}) == (200, "")
+        assert send(receiver, "PUT", f"/metrics/job/{encoding}", body, {"Content-Encoding": encoding}) == (
+            200,
+            "",
+        )
         assert receiver.group(encoding).text == "a 1\n"
 
 
@@ -199,7 +201,9 @@ def test_failing_hanging_and_recovering(receiver: Receiver) -> None:
     receiver.recover()
     receiver.hang()
     statuses: list[int] = []
-    thread = threading.Thread(target=lambda: statuses.append(send(receiver, "PUT", "/metrics/job/a", b"a 1\n")[0]))
+    thread = threading.Thread(
+        target=lambda: statuses.append(send(receiver, "PUT", "/metrics/job/a", b"a 1\n")[0])
+    )
     thread.start()
     receiver.wait_for(hanging=1)
     with pytest.raises(TimeoutError, match="0 of 1 pushes"):
@@ -263,11 +267,17 @@ def test_the_command_prints_what_arrives() -> None:
             port = int(child.stdout.readline().split("gateway: 127.0.0.1:")[1].split()[0])
             client = Receiver(port=port)
             client._port = port
-            right = {"Authorization": "Basic " + base64.b64encode(b"123:pass:word").decode(), "X-Scope-OrgID": "t"}
+            right = {
+                "Authorization": "Basic " + base64.b64encode(b"123:pass:word").decode(),
+                "X-Scope-OrgID": "t",
+            }
             page = b'# TYPE a gauge\na{b="\x1b[31m"} 1\na{b="c"} 2\n'
             assert send(client, "PUT", "/metrics/job/a", page)[0] == 401
             assert send(client, "PUT", "/metrics/job/a/x/%1B", page, right)[0] == 200
-            assert send(client, "POST", "/api/v1/write", sample_body(math.inf), {**WRITE_HEADERS, **right})[0] == 204
+            assert (
+                send(client, "POST", "/api/v1/write", sample_body(math.inf), {**WRITE_HEADERS, **right})[0]
+                == 204
+            )
             lines = [child.stdout.readline().split(" ", 1)[1] for _ in range(2)]
             assert lines == [
                 f'PUT {{job="a",x="\\x1b"}} 1 families, 2 series, {len(page)} bytes\n',

@@ -50,7 +50,9 @@ def test_their_push_tests_pass(sources: Path, tmp_path: Path, replaced: str) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     suite = ElementTree.parse(tmp_path / "result.xml").getroot().find("testsuite")
     assert suite is not None
-    assert [suite.get(outcome) for outcome in ("failures", "errors", "skipped")] == ["0", "0", "0"], done.stdout
+    assert [suite.get(outcome) for outcome in ("failures", "errors", "skipped")] == ["0", "0", "0"], (
+        done.stdout
+    )
     assert int(suite.get("tests", 0)) >= 22
     # Their TLS and redirect tests use handlers of their own; all others must have gone through ours.
     assert int((tmp_path / "calls").read_text()) >= 15

@@ -38,7 +38,9 @@ def pytest_configure() -> None:
             function = functools.partial(getattr(promwrite, name), handler=handler)
         else:
             # the default of an argument was bound when the function was defined
-            function.__defaults__ = tuple(handler if value is theirs else value for value in function.__defaults__)
+            function.__defaults__ = tuple(
+                handler if value is theirs else value for value in function.__defaults__
+            )
         for module in (exposition, prometheus_client):
             setattr(module, name, function)
 

@@ -81,13 +81,19 @@ def spread(values: list[float]) -> str:
     return f"{duration(statistics.median(values)):>7} … {duration(max(values)):>7}"
 
 
-HEAD = f"  {'':35} {'rendering a push':>20} {'handing it over':>20} {'the job':>9} {'with its end':>13}   result"
+HEAD = (
+    f"  {'':35} {'rendering a push':>20} {'handing it over':>20} {'the job':>9} {'with its end':>13}   result"
+)
 
 
 def row(result: Run, arrived: str) -> str:
     measured = result.measured
     whole = not measured["handing_over"]
-    first = "both: " + duration(statistics.median(measured["rendering"])) if whole else spread(measured["rendering"])
+    first = (
+        "both: " + duration(statistics.median(measured["rendering"]))
+        if whole
+        else spread(measured["rendering"])
+    )
     second = "… " + duration(max(measured["rendering"])) if whole else spread(measured["handing_over"])
     took = f"{duration(measured['job']):>9} {duration(result.seconds):>13}"
     return f"  {LABELS[result.client]:35} {first:>20} {second:>20} {took}   {arrived}"
@@ -99,9 +105,13 @@ def ledger(result: Run) -> str:
     def words(numbers: dict[str, Any]) -> str:
         parts = []
         for name, value in numbers.items():
-            reasons = {reason: count for reason, count in value.items() if count} if isinstance(value, dict) else {}
+            reasons = (
+                {reason: count for reason, count in value.items() if count} if isinstance(value, dict) else {}
+            )
             if reasons:
-                parts.append(f"{name} " + ", ".join(f"{count} ({reason})" for reason, count in reasons.items()))
+                parts.append(
+                    f"{name} " + ", ".join(f"{count} ({reason})" for reason, count in reasons.items())
+                )
             elif value and not isinstance(value, dict):
                 parts.append(f"{name} {value}")
         return ", ".join(parts)
@@ -125,12 +135,18 @@ def compare(folder: Path) -> int:
                 receiver.clear()
                 if hung:
                     receiver.hang()
-                where = ["--write-url", receiver.write_url] if "writer" in client else ["--gateway", receiver.gateway]
+                where = (
+                    ["--write-url", receiver.write_url]
+                    if "writer" in client
+                    else ["--gateway", receiver.gateway]
+                )
                 result = run(client, folder, *where)
                 samples = sum(map(len, receiver.samples.values()))
                 failures = len(result.measured["failures"])
                 arrived = (
-                    f"{samples} samples arrived" if "writer" in client else f"{len(receiver.pushes)} pushes arrived"
+                    f"{samples} samples arrived"
+                    if "writer" in client
+                    else f"{len(receiver.pushes)} pushes arrived"
                 )
                 if failures:
                     arrived += f", {failures} of {PUSHES} raised in the job"
@@ -171,7 +187,9 @@ def once(given: argparse.Namespace, folder: Path) -> int:
     failed = False
     for client in clients:
         result = run(client, folder, *where, options=json.dumps(options))
-        pending = sum(numbers["accepted"] - numbers["delivered"] - numbers["superseded"] for numbers in result.ledger)
+        pending = sum(
+            numbers["accepted"] - numbers["delivered"] - numbers["superseded"] for numbers in result.ledger
+        )
         print(row(result, ledger(result)))
         for line in result.told.splitlines():
             print(f"    it said: {line}")
@@ -190,7 +208,9 @@ def main() -> int:
     given = parser.parse_args()
     if (given.url is None) != (given.kind is None):
         parser.error("--url and --kind go together")
-    files = [path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts]
+    files = [
+        path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts
+    ]
     size = sum(path.stat().st_size for path in files)
     print(
         f"The job reads {len(files)} source files ({size / 1e6:.2f} MB) of this repository, keeps counters, gauges and"

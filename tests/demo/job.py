@@ -101,7 +101,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--client", choices=CLIENTS, required=True)
     parser.add_argument("--gateway")
     parser.add_argument("--write-url")
-    parser.add_argument("--timeout", type=float, default=2.0, help="timeout of prometheus_client's own handler")
+    parser.add_argument(
+        "--timeout", type=float, default=2.0, help="timeout of prometheus_client's own handler"
+    )
     parser.add_argument("--parts", type=int, default=5)
     parser.add_argument("folder", type=Path)
     return parser.parse_args()
@@ -111,15 +113,21 @@ def main() -> None:
     given = arguments()
     clock = Clock()
     metrics = Metrics()
-    files = sorted(path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts)
-    key = {"job": "demo", "registry": metrics.registry}
+    files = sorted(
+        path for path in given.folder.rglob("*.rs") if "target" not in path.relative_to(given.folder).parts
+    )
+    target: dict[str, Any] = {"job": "demo", "registry": metrics.registry}
     push: Callable[[], object]
     append: Callable[[str, int], object] | None = None
     if given.client == "prometheus_client":
 
         def push() -> None:
             timed = clock.around(exposition.default_handler)
-            clock.push(lambda: exposition.push_to_gateway(given.gateway, **key, timeout=given.timeout, handler=timed))
+            clock.push(
+                lambda: exposition.push_to_gateway(
+                    given.gateway, **target, timeout=given.timeout, handler=timed
+                )
+            )
 
     else:
         atexit.register(ledger)
@@ -133,12 +141,12 @@ def main() -> None:
             timed = clock.around(handler)
 
             def push() -> None:
-                clock.push(lambda: exposition.push_to_gateway(given.gateway, **key, handler=timed))
+                clock.push(lambda: exposition.push_to_gateway(given.gateway, **target, handler=timed))
 
         elif given.client == "function":
 
             def push() -> None:
-                clock.whole(lambda: promwrite.push_to_gateway(given.gateway, **key))
+                clock.whole(lambda: promwrite.push_to_gateway(given.gateway, **target))
 
         else:
             writer = promwrite.Writer(given.write_url, labels={"job": "demo"}, options=options)
@@ -154,7 +162,7 @@ def main() -> None:
                 if given.client == "writer":
                     clock.whole(lambda: writer.push(metrics.registry))
                 else:
-                    clock.push(lambda: exposition.push_to_gateway("unused", **key, handler=timed))
+                    clock.push(lambda: exposition.push_to_gateway("unused", **target, handler=timed))
 
     began = time.perf_counter()
     for part in range(given.parts):

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import promwrite
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
@@ -31,7 +32,9 @@ def work(worker: object) -> None:
         writer.append("rows", row, {"worker": str(worker), "row": str(row)})
     registry = CollectorRegistry()
     Gauge("done", "Done.", registry=registry).set(1)
-    push_to_gateway(os.environ["GATEWAY"], "job", registry, {"worker": str(worker)}, handler=promwrite.handler)
+    push_to_gateway(
+        os.environ["GATEWAY"], "job", registry, {"worker": str(worker)}, handler=promwrite.handler
+    )
 
 
 def ready() -> None:
@@ -60,7 +63,7 @@ def interrupted() -> None:
 
 def in_processes(method: str) -> None:
     work("main")
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     children = [context.Process(target=work, args=(n,)) for n in range(WORKERS)]
     for child in children:
         child.start()
@@ -182,9 +185,13 @@ def signal_masks() -> None:
     assert promwrite.flush(timeout=30)
     for task in Path("/proc/self/task").iterdir():
         if int(task.name) != os.getpid():
-            status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line)
+            status = dict(
+                line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line
+            )
             print(status["SigBlk"].strip())
-    handlers = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    handlers = dict(
+        line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line
+    )
     print("caught", handlers["SigCgt"].strip())
 
 
@@ -214,7 +221,7 @@ def one_push() -> None:
     """How long a push holds the job, without rendering."""
     held = 0.0
 
-    def measured(**request: object) -> Callable[[], None]:
+    def measured(**request: Any) -> Callable[[], None]:
         def run() -> None:
             nonlocal held
             began = time.perf_counter()
@@ -238,7 +245,7 @@ def secrets() -> None:
     logging.basicConfig(level=logging.DEBUG)
     secret = os.environ["CANARY"]
     url = os.environ["WRITE_URL"]
-    made = [
+    made: list[Any] = [
         promwrite.Writer(url, basic_auth=("user", secret)),
         promwrite.Writer(url, bearer_token=secret),
         promwrite.Writer(url, headers={"X-BK-TOKEN": secret}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import promwrite
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 folder = os.environ["BROKER_FOLDER"]
@@ -18,9 +18,11 @@ app.conf.update(
 writer = promwrite.Writer(os.environ["WRITE_URL"], instance="")
 
 
-@app.task
+@app.task  # type: ignore[untyped-decorator]
 def work(number: int) -> None:
     writer.append("tasks", 1, {"number": str(number)})
     registry = CollectorRegistry()
     Gauge("done", "Done.", registry=registry).set(1)
-    push_to_gateway(os.environ["GATEWAY"], "celery", registry, {"number": str(number)}, handler=promwrite.handler)
+    push_to_gateway(
+        os.environ["GATEWAY"], "celery", registry, {"number": str(number)}, handler=promwrite.handler
+    )

@@ -95,5 +95,5 @@ def as_openmetrics(page: Page) -> Page:
         def collect(self) -> Iterable[Metric]:
             return families.values()
 
-    text = openmetrics.generate_latest(Registry()).decode()
+    text: str = openmetrics.generate_latest(Registry()).decode()  # type: ignore[no-untyped-call]
     return Page(f"{page.source} as OpenMetrics", openmetrics.CONTENT_TYPE_LATEST, text)

@@ -171,7 +171,9 @@ class Receiver:
             )
         self._port = int(self._server.server_address[1])
         # The interval is how long `close` may take.
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="receiver", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="receiver", daemon=True
+        ).start()
         return self
 
     def close(self) -> None:
@@ -312,8 +314,12 @@ class Receiver:
             ]
 
         with self._changed:
-            if not self._changed.wait_for(lambda: all(is_ >= (want or 0) for _, is_, want in numbers()), timeout):
-                told = ", ".join(f"{is_} of {want} {what}" for what, is_, want in numbers() if want is not None)
+            if not self._changed.wait_for(
+                lambda: all(is_ >= (want or 0) for _, is_, want in numbers()), timeout
+            ):
+                told = ", ".join(
+                    f"{is_} of {want} {what}" for what, is_, want in numbers() if want is not None
+                )
                 raise TimeoutError(f"after {timeout} s there are {told}")
 
     # --- called by the server's threads ---
@@ -336,7 +342,11 @@ class Receiver:
         except RefusedError as refused:
             answer = refused.status, {}, f"{refused}\n"
         # the proof of the sender's right stays out of what a failing test prints
-        kept = {name.lower(): value for name, value in headers.items() if name.lower() not in self._secret_headers()}
+        kept = {
+            name.lower(): value
+            for name, value in headers.items()
+            if name.lower() not in self._secret_headers()
+        }
         with self._changed:
             self._requests.append(Request(method, path, kept, answer[0], len(body)))
             self._changed.notify_all()
@@ -440,7 +450,7 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         with self.gone:
             self.connections.add(request)
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
         super().shutdown_request(request)
@@ -549,7 +559,10 @@ def families(text: str) -> dict[str, str]:
             current = words[2]
         elif words and words[0][0] != "#":
             name = re.split(r"[{\s]", line.strip(), maxsplit=1)[0]
-            if not current or re.fullmatch(f"{re.escape(current)}(_bucket|_sum|_count|_total|_created)?", name) is None:
+            if (
+                not current
+                or re.fullmatch(f"{re.escape(current)}(_bucket|_sum|_count|_total|_created)?", name) is None
+            ):
                 current = name
         if words and current:
             found[current] = found.get(current, "") + line
@@ -567,7 +580,8 @@ def render_labels(pairs: Iterable[tuple[str, str]]) -> str:
 def escape(text: str) -> str:
     """Quotes, backslashes and whatever does not print, escaped."""
     return "".join(
-        "\\" + c if c in '\\"' else c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+        "\\" + c if c in '\\"' else c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in text
     )
 
 
