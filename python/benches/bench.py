@@ -1,7 +1,7 @@
 """What a push, a registry and an append cost the job, against prometheus_client, as ratios measured in one run.
 
-The receivers run in processes of their own: one answers, one reads the request and never answers, one is gone. Medians of
-calls made in turns, because the machine's own noise then falls on both sides.
+The receivers run in processes of their own: one answers, one reads the request and never answers, one is gone. Medians
+of calls made in turns, because the machine's own noise then falls on both sides.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-
 import promwrite
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "receiver"))
 from receiver import FaultReceiver, stall
@@ -66,7 +65,9 @@ def gone() -> str:
 
 
 def pushes(live: str) -> None:
-    print("\npush_to_gateway with handler=promwrite.handler, against prometheus_client's own handler (live receiver)")
+    print(
+        "\npush_to_gateway with handler=promwrite.handler, against prometheus_client's own handler (live receiver)"
+    )
     for series in (1, 100, 5000):
         registry = registry_of(series)
 

@@ -118,7 +118,7 @@ fn a_tunnel_that_does_not_come_about() {
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failure = https(format!("http://u:canary@{nobody}")).send(&POST, AMPLE).unwrap_err();
-    assert_eq!(failure.kind, Kind::Connect);
+    assert_eq!(failure.kind, Kind::Refused);
     assert_eq!(failure.message, format!("connection refused by proxy {nobody}"));
 }
 
