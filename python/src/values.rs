@@ -96,8 +96,9 @@ pub fn bytes<'a>(field: &str, value: &'a Bound<'_, PyAny>) -> PyResult<std::borr
 }
 
 /// A float of anything that has one; a bool counts as a number, a str does not.
+#[inline]
 pub fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
-    value.extract::<f64>().map_err(|_| wrong_type("value", "a number", value))
+    value.extract::<f64>().map_err(|_| wrong_type("value", "a real number", value))
 }
 
 /// A `TypeError` that names field, type and rule.

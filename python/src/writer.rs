@@ -238,9 +238,15 @@ impl Series {
     /// Records value as the series' value now, as a scrape at this moment would see it: of a counter the total so far.
     /// A timestamp is seconds since 1970, or a datetime. Two values within a millisecond are one sample, the later one.
     #[pyo3(signature = (value, timestamp = None))]
-    fn append(&self, py: Python<'_>, value: f64, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn append(
+        &self,
+        py: Python<'_>,
+        value: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         guard(py, "Series.append", || {
             entered(py)?;
+            let value = number(value)?;
             let at = timestamp.filter(|at| !at.is_none()).map(timestamp_ms).transpose()?;
             let append = || match at {
                 None => self.inner.append(value),

@@ -42,7 +42,11 @@ class Server:
 
     def hang(self) -> None:
         """From now on nothing is answered until the test ends."""
-        self.answer = lambda _: self.released.wait() and None
+
+        def hold(_: BaseHTTPRequestHandler) -> None:
+            self.released.wait()
+
+        self.answer = hold
 
     def wait(self, count: int, timeout: float = 20) -> list[Request]:
         with self.changed:
@@ -87,12 +91,14 @@ def server() -> Iterator[Server]:
                 self.close_connection = True
                 state.answer(self)
                 return
-            self.send_response(state.status)
-            for name, value in state.extra:
+            # as of now: a test may change them as soon as it has the answer's head
+            status, extra, body = state.status, state.extra, state.body
+            self.send_response(status)
+            for name, value in extra:
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(state.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(state.body)
+            self.wfile.write(body)
 
         do_POST = do_PUT = do_DELETE = do_GET = handle_any  # noqa: N815
 

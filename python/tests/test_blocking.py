@@ -13,23 +13,24 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import promwrite
 import pytest
 from prometheus_client.exposition import basic_auth_handler, default_handler
 
 if TYPE_CHECKING:
-    from conftest import Server
+    from python.tests.conftest import Server
 
 blocking = promwrite.Handler(blocking=True)
-HANDLERS = {"promwrite": blocking, "prometheus_client": default_handler}
+HANDLERS: dict[str, Any] = {"promwrite": blocking, "prometheus_client": default_handler}
 
 
 @pytest.fixture(params=HANDLERS)
 def handler(request: pytest.FixtureRequest) -> Callable[..., Callable[[], None]]:
     """Each test says what both do."""
-    return HANDLERS[request.param]
+    made: Callable[..., Callable[[], None]] = HANDLERS[request.param]
+    return made
 
 
 def push(handler: Callable[..., Callable[[], None]], url: str, timeout: object = 5, **more: object) -> None:

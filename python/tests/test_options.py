@@ -15,7 +15,7 @@ import pytest
 from promwrite import _promwrite
 
 if TYPE_CHECKING:
-    from conftest import Server
+    from python.tests.conftest import Server
 
 URL = "http://127.0.0.1:9/api/v1/write"
 

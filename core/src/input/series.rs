@@ -57,9 +57,9 @@ pub struct SeriesData {
     id: u32,
     labels: Box<[u8]>,
     family: OnceLock<Arc<Family>>,
-    /// Position in the queue of the last append, to know whether a sample may be pending.
-    last_seq: AtomicU64,
-    swept_seq: AtomicU64,
+    /// The chunk of the queue that has the last append, to know whether a sample may be pending.
+    last_chunk: AtomicU64,
+    swept_chunk: AtomicU64,
     /// Newest timestamp that a request was made with, to tell a sample that came too late.
     last_cut: AtomicI64,
 }
@@ -84,10 +84,13 @@ impl SeriesData {
         self.family.get()
     }
 
-    /// Marks an append at queue position `seq`; called under the queue's lock.
+    /// Marks an append into the queue's chunk of this number; called under the queue's lock. Written once a chunk, because
+    /// series that lie side by side in memory would otherwise slow down each other's threads.
     #[inline]
-    pub fn touch(&self, seq: u64) {
-        self.last_seq.store(seq, Ordering::Relaxed);
+    pub fn touch(&self, chunk: u64) {
+        if self.last_chunk.load(Ordering::Relaxed) != chunk {
+            self.last_chunk.store(chunk, Ordering::Relaxed);
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -256,7 +259,7 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Lets go of series that nobody holds, that have no sample at queue position `settled` or later and, unless `now`
+    /// Lets go of series that nobody holds, that have no sample in the queue's chunk `settled` or a later one and, unless `now`
     /// is set, that were not appended to since the sweep before.
     pub fn sweep(&self, settled: u64, now: bool) -> usize {
         let mut inner = self.lock();
@@ -265,8 +268,8 @@ impl Registry {
             .iter()
             .map(|s| &s.0)
             .filter(|s| {
-                let last = s.last_seq.load(Ordering::Relaxed);
-                let idle = now || s.swept_seq.swap(last, Ordering::Relaxed) == last;
+                let last = s.last_chunk.load(Ordering::Relaxed);
+                let idle = now || s.swept_chunk.swap(last, Ordering::Relaxed) == last;
                 // two holders: the index and the page
                 idle && last < settled && Arc::strong_count(s) == 2
             })
@@ -294,8 +297,8 @@ impl Inner {
             id,
             labels,
             family: OnceLock::new(),
-            last_seq: AtomicU64::new(0),
-            swept_seq: AtomicU64::new(u64::MAX),
+            last_chunk: AtomicU64::new(0),
+            swept_chunk: AtomicU64::new(u64::MAX),
             last_cut: AtomicI64::new(i64::MIN),
         });
         let page = id as usize / PAGE;

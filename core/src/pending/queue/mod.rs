@@ -31,6 +31,7 @@ pub enum Nudge {
 }
 
 /// The queue of a writer.
+#[repr(C, align(64))]
 pub struct Queue {
     state: Mutex<State>,
     space: Condvar,
@@ -82,12 +83,12 @@ impl Queue {
             if state.is_closed() {
                 // its worker has ended, so nobody else would ever let go of it
                 drop(series);
-                self.registry.sweep(state.settled(), true);
+                self.registry.sweep(state.settled_chunk(), true);
                 return Err(Error::Closed { what: "writer" });
             }
             self.set_room(&mut state, bytes);
             if state.room() == 0 {
-                self.registry.sweep(state.settled(), true);
+                self.registry.sweep(state.settled_chunk(), true);
                 self.set_room(&mut state, self.registry.bytes());
             }
             if state.room() == 0 {
@@ -270,7 +271,7 @@ impl Source for Queue {
                 return;
             }
             state.swept = now;
-            state.settled()
+            state.settled_chunk()
         };
         self.registry.sweep(settled, false);
         let bytes = self.registry.bytes();

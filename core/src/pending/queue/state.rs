@@ -12,7 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Samples in the order in which they were appended.
+#[derive(Default)]
+#[repr(C)]
 pub struct Chunk {
+    /// The number of the chunk, counted from 1.
+    number: u64,
     samples: Vec<RawSample>,
     /// Samples before this one were dropped to make room.
     start: usize,
@@ -29,21 +33,23 @@ impl Chunk {
     }
 }
 
-/// See the module.
+/// See the module. Laid out as written: what an append touches stands first and shares a cache line with the lock, because
+/// under contention that line is all that travels between processors.
+#[repr(C)]
 pub struct State {
-    closed: bool,
-    /// Full chunks, oldest first.
-    chunks: VecDeque<Chunk>,
-    /// The chunk that is being filled. Its memory is reserved, so an append never allocates.
-    open: Chunk,
-    /// Samples of a chunk.
-    size: usize,
     /// Position behind the last sample queued.
     tail: u64,
-    /// Position of the oldest sample queued.
-    head: u64,
     /// An append below this position needs nothing but the room that is there: the one comparison of the fast path.
     stop: u64,
+    /// Samples of a chunk.
+    size: usize,
+    /// The chunk that is being filled. Its memory is reserved, so an append never allocates.
+    open: Chunk,
+    /// Full chunks, oldest first.
+    chunks: VecDeque<Chunk>,
+    closed: bool,
+    /// Position of the oldest sample queued.
+    head: u64,
     /// How many may be queued.
     room: u64,
     /// The chunk in work: no longer queued, not yet in `requests`.
@@ -54,6 +60,10 @@ pub struct State {
     pub requests: VecDeque<Request>,
     /// Position of the first sample of the chunk that `current` and `requests` came from.
     base: u64,
+    /// The number of that chunk.
+    base_number: u64,
+    /// Chunks ever opened.
+    opened_chunks: u64,
     next_id: u64,
     spare: Vec<Vec<RawSample>>,
     /// Without `accepted` of the samples that were queued: those are counted by `tail`.
@@ -71,7 +81,7 @@ impl State {
         State {
             closed: false,
             chunks: VecDeque::new(),
-            open: Chunk { samples: Vec::new(), start: 0, opened: now, full: false },
+            open: Chunk::default(),
             size,
             tail: 0,
             head: 0,
@@ -81,6 +91,8 @@ impl State {
             panics: 0,
             requests: VecDeque::new(),
             base: 0,
+            base_number: 0,
+            opened_chunks: 0,
             next_id: 0,
             spare: Vec::new(),
             counted: Ledger::default(),
@@ -104,7 +116,7 @@ impl State {
         }
         self.open.samples.push(RawSample { series: series.id(), value, timestamp_ms });
         self.tail += 1;
-        series.touch(self.tail);
+        series.touch(self.open.number);
         if self.open.samples.len() == self.size { Nudge::Now } else { Nudge::Later }
     }
 
@@ -117,16 +129,15 @@ impl State {
     /// Sees to it that the open chunk can take a sample, if the queue can.
     pub fn open_chunk(&mut self, now: impl FnOnce() -> Mono) {
         if self.open.samples.len() == self.size {
-            let full = std::mem::replace(
-                &mut self.open,
-                Chunk { samples: Vec::new(), start: 0, opened: Mono::ZERO, full: false },
-            );
+            let full = std::mem::take(&mut self.open);
             self.chunks.push_back(Chunk { full: true, ..full });
         }
         if self.open.samples.capacity() == 0 {
             self.open.samples = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.size));
         }
         if self.open.samples.is_empty() {
+            self.opened_chunks += 1;
+            self.open.number = self.opened_chunks;
             self.open.opened = now();
         }
         self.restop();
@@ -196,8 +207,7 @@ impl State {
 
     /// Takes the open chunk as it is.
     fn take_open(&mut self) -> Chunk {
-        let empty = Chunk { samples: Vec::new(), start: 0, opened: Mono::ZERO, full: false };
-        let chunk = std::mem::replace(&mut self.open, empty);
+        let chunk = std::mem::take(&mut self.open);
         Chunk { full: chunk.samples.len() == self.size, ..chunk }
     }
 
@@ -220,6 +230,7 @@ impl State {
             }
         };
         self.base = self.head;
+        self.base_number = chunk.number;
         self.head += chunk.samples().len() as u64;
         self.restop();
         let chunk = Arc::new(chunk);
@@ -331,6 +342,15 @@ impl State {
     /// Position before which everything is settled.
     pub fn settled(&self) -> u64 {
         if self.current.is_some() || !self.requests.is_empty() { self.base } else { self.head }
+    }
+
+    /// The number of the oldest chunk that is not wholly settled, or of the next one.
+    pub fn settled_chunk(&self) -> u64 {
+        if self.current.is_some() || !self.requests.is_empty() {
+            return self.base_number;
+        }
+        let oldest = self.chunks.front().or((self.queued() > 0).then_some(&self.open));
+        oldest.map_or(self.opened_chunks + 1, |chunk| chunk.number)
     }
 
     /// The ledger.
