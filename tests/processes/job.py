@@ -136,15 +136,19 @@ def close_then_os_exit() -> None:
 
 def daemon_threads() -> None:
     """Threads that still push while the interpreter goes away; what they lose is theirs, but nothing may hang."""
+    work("main")
+    assert promwrite.flush(timeout=30)
     series = writer.series("racing", {})
+    racing = threading.Barrier(5)
 
     def push() -> None:
+        racing.wait()
         while True:
             series.append(time.time())
 
     for _ in range(4):
         threading.Thread(target=push, daemon=True).start()
-    work("main")
+    racing.wait()
 
 
 def fork_while_sending() -> None:
