@@ -1,4 +1,4 @@
-"""Writes prometheus_client.txt and prometheus_client.om with prometheus_client 0.26.0 and a clock that ticks seconds."""
+"""Writes prometheus_client.txt and .om with prometheus_client 0.26.0 and a clock that ticks in seconds."""
 
 import itertools
 from pathlib import Path
