@@ -103,20 +103,21 @@ impl Writer {
         })
     }
 
-    /// Appends the samples of a page; their number.
+    /// Appends the samples of a page; their number. Where a sample has a given label already, its own wins if honor_labels.
     fn push_text(
         &self,
         py: Python<'_>,
         text: &Bound<'_, PyAny>,
         content_type: &str,
         labels: Option<&Bound<'_, PyAny>>,
+        honor_labels: bool,
     ) -> PyResult<usize> {
         guard(py, "Writer.push_text", || {
             entered(py)?;
             let labels: Pairs = self::labels(labels)?;
             let page = bytes("text", text)?;
             // reading a page of 64 MiB takes long enough for other threads to run meanwhile
-            py.detach(|| self.inner.push_text(&page, content_type, &labels)).or_raise(py)
+            py.detach(|| self.inner.push_text(&page, content_type, &labels, honor_labels)).or_raise(py)
         })
     }
 

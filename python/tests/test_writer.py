@@ -292,6 +292,16 @@ def test_a_job_without_a_gateway(server: Server, writer: promwrite.Writer, compr
         prometheus_client.delete_from_gateway("unused", "batch A", handler=writer.handler)
 
 
+def test_the_grouping_key_wins_over_a_metrics_own_label_as_at_a_gateway(
+    server: Server, writer: promwrite.Writer
+) -> None:
+    page = b'rows{job="own",stage="load"} 1\n'
+    writer.handler(url="http://u/metrics/job/given", method="PUT", timeout=1, headers=[], data=page)()
+    writer.push_text(page, labels={"job": "given"})
+    assert writer.flush()
+    assert {labels["job"] for labels, _, _ in server.samples()} == {"given", "own"}
+
+
 def test_the_writers_handler_does_nothing_before_its_result_is_called(writer: promwrite.Writer) -> None:
     call = {"url": "http://u/metrics/job/a", "method": "PUT", "timeout": 1, "data": gzip.compress(b"a 1\n")}
     send = writer.handler(**call, headers=[(b"content-encoding", b"gzip")])

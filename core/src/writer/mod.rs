@@ -145,12 +145,19 @@ impl Writer {
     }
 
     /// Appends every sample of a text page: text 0.0.4 or OpenMetrics 1.0, by `content_type` (empty means text 0.0.4).
-    /// `labels` are added to each series where it has none of that name. Samples without a timestamp get the time of this
-    /// call, all the same. Returns how many samples were taken.
+    /// `labels` are added to each series; where it has a label of that name already, its own wins with `honor_labels`, as in
+    /// a scrape, and the given one without, as a Pushgateway does with a grouping key. Samples without a timestamp get the
+    /// time of this call, all the same. Returns how many samples were taken.
     ///
     /// # Errors
     /// [`Error::Exposition`] with line and column; then nothing of the page was accepted. Otherwise as [`Writer::append`].
-    pub fn push_text(&self, page: &[u8], content_type: &str, labels: &[(String, String)]) -> Result<usize> {
+    pub fn push_text(
+        &self,
+        page: &[u8],
+        content_type: &str,
+        labels: &[(String, String)],
+        honor_labels: bool,
+    ) -> Result<usize> {
         let scheme = self.shared.scheme();
         for (name, _) in labels {
             check_label_name(name, scheme)?;
@@ -167,7 +174,11 @@ impl Writer {
             .map(|f| batch.family(f.name, Meta { kind: f.kind, help: f.help.into(), unit: f.unit.into() }))
             .collect();
         for sample in page.samples() {
-            let labels = Labels::new(sample.name, sample.labels.iter(), &extra, scheme)?;
+            let own = sample
+                .labels
+                .iter()
+                .filter(|(n, _)| honor_labels || labels.iter().all(|(name, _)| name != n));
+            let labels = Labels::new(sample.name, own, &extra, scheme)?;
             batch.add_labels(&labels, sample.value, sample.timestamp_ms, families.get(sample.family))?;
         }
         let taken = batch.len();

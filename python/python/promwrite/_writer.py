@@ -69,7 +69,7 @@ class Writer:
 
         ``labels`` are added to each series that has none of that name.
         """
-        taken = self._native.push_text(text, content_type, labels)
+        taken = self._native.push_text(text, content_type, labels, True)
         _log.feed()
         return taken
 
@@ -126,7 +126,9 @@ class _PageHandler:
         labels = dict(_promwrite.grouping_labels(url))
         given = {_text(name).lower(): _text(value) for name, value in headers}
         page = _unpack(data, given.get("content-encoding", ""))
-        self._writer.push_text(page, given.get("content-type", TEXT), labels)
+        # the grouping key wins over a metric's own label, as at a gateway
+        self._writer._native.push_text(page, given.get("content-type", TEXT), labels, False)
+        _log.feed()
 
     def __repr__(self) -> str:
         return f"<handler of {self._writer!r}>"
