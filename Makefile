@@ -49,6 +49,7 @@ test: servers rust package ## everything, real servers included
 lint: package ## format, lints and types
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --locked -p promwrite-core -p promwrite-receiver
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

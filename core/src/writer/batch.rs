@@ -85,7 +85,7 @@ impl<'w> Batch<'w> {
     /// Appends all of it.
     ///
     /// # Errors
-    /// As [`Series::append`].
+    /// As [`super::Series::append`].
     pub fn commit(self) -> Result<()> {
         let samples = self.samples.iter().map(|(series, value, at)| (&**series, *value, *at));
         let nudge = self.local.queue.append_many(samples).map_err(|e| self.local.sender.closed(e))?;

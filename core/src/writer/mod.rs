@@ -75,7 +75,7 @@ impl Writer {
     /// label wins. Nothing is read, started or connected yet, but files named by options are checked.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a URL, a label or a file that breaks a rule.
+    /// `Error::Invalid` for a URL, a label or a file that breaks a rule.
     pub fn new(url: &str, config: Config) -> Result<Self> {
         config.check()?;
         let endpoint = Endpoint::parse(url, "url", config.http())?;
@@ -105,8 +105,8 @@ impl Writer {
     /// `meta` names the metric's type, help and unit, told to the receiver once a minute.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the label or the metric; [`Error::TooLarge`] for labels larger than a request;
-    /// [`Error::QueueFull`] when series fill `queue_config.capacity_bytes`; [`Error::Closed`].
+    /// `Error::Invalid` naming the label or the metric; `Error::TooLarge` for labels larger than a request;
+    /// `Error::QueueFull` when series fill `queue_config.capacity_bytes`; `Error::Closed`.
     pub fn series<N: AsRef<str>, V: AsRef<str>>(
         &self,
         name: &str,
@@ -138,7 +138,7 @@ impl Writer {
     /// A batch to be filled and appended as one.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// `Error::Closed`.
     pub fn batch(&self) -> Result<Batch<'_>> {
         let local = self.shared.local()?;
         Ok(Batch::new(&self.shared, local))
@@ -150,7 +150,7 @@ impl Writer {
     /// time of this call, all the same. Returns how many samples were taken.
     ///
     /// # Errors
-    /// [`Error::Exposition`] with line and column; then nothing of the page was accepted. Otherwise as [`Writer::append`].
+    /// `Error::Exposition` with line and column; then nothing of the page was accepted. Otherwise as [`Writer::append`].
     pub fn push_text(
         &self,
         page: &[u8],
