@@ -182,3 +182,20 @@ def test_every_example_is_tested() -> None:
     source = Path(__file__).read_text()
     tested = set(re.findall(r'\brun\(\s*"(\w+)"', source))
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
+
+
+def test_the_readme(promwrite_receiver: Receiver) -> None:
+    readme = (EXAMPLES.parents[1] / "README.md").read_text()
+    program = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+    program = program.replace("localhost:9091", promwrite_receiver.gateway)
+    program = program.replace("http://localhost:9090/api/v1/write", promwrite_receiver.write_url)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{program}\nassert report, report"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), program + done.stderr
+    assert promwrite_receiver.values("rows_loaded_total", job="etl", stage="load") == [1200.0]
+    assert promwrite_receiver.values("temperature_celsius", room="a") == [21.5]
+    assert {dict(key).get("partition") for key in promwrite_receiver.groups} == {None, "3"}
