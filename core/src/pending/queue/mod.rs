@@ -119,7 +119,23 @@ impl Queue {
         if !state.has_room() {
             state = self.make_room(state)?;
         }
-        Ok(state.add(series, value, timestamp_ms))
+        let nudge = state.add(series, value, timestamp_ms);
+        drop(state);
+        if nudge == Nudge::Now {
+            self.prepare();
+        }
+        Ok(nudge)
+    }
+
+    /// Sees to it that chunks lie ready, their memory fetched while nobody waits for the lock.
+    #[cold]
+    fn prepare(&self) {
+        if lock(&self.state).wants_spare() {
+            let size = self.config.max_samples_per_send;
+            let mut samples = vec![RawSample { series: 0, value: 0.0, timestamp_ms: 1 }; size];
+            samples.clear();
+            lock(&self.state).keep(samples);
+        }
     }
 
     /// Queues many samples; a lock a request's worth of them, because a long one would hold up other threads.

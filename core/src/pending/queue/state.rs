@@ -175,16 +175,19 @@ impl State {
         self.restop();
     }
 
-    /// Makes room by the oldest sample that no request was made of yet; false if there is none.
+    /// Makes room by the oldest samples that no request was made of yet; false if there are none. A long queue gives up a
+    /// few at once, at most one in 65 536, so that appends to a full queue mostly take the fast path.
     pub fn drop_oldest(&mut self) -> bool {
         if self.queued() == 0 {
             return false;
         }
+        let few = 1 + usize::try_from(self.room >> 16).unwrap_or(0);
         let chunk = self.chunks.front_mut().unwrap_or(&mut self.open);
-        chunk.start += 1;
+        let dropped = few.min(chunk.samples().len());
+        chunk.start += dropped;
         let emptied = chunk.samples().is_empty();
-        self.head += 1;
-        self.counted.drop_items(Dropped::QueueFull, 1);
+        self.head += dropped as u64;
+        self.counted.drop_items(Dropped::QueueFull, dropped as u64);
         if emptied {
             match self.chunks.pop_front() {
                 Some(chunk) => self.keep(chunk.samples),
@@ -198,7 +201,14 @@ impl State {
         true
     }
 
-    fn keep(&mut self, mut samples: Vec<RawSample>) {
+    /// Whether a chunk that lies ready would be of use soon.
+    pub fn wants_spare(&self) -> bool {
+        let small = self.size * size_of::<RawSample>() <= 1 << 20;
+        small && self.spare.len() < 2 && !self.closed && !self.is_full()
+    }
+
+    /// Keeps the memory of a chunk.
+    pub fn keep(&mut self, mut samples: Vec<RawSample>) {
         if self.spare.len() < SPARE {
             samples.clear();
             self.spare.push(samples);
