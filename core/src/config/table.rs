@@ -195,6 +195,24 @@ pub fn key_of_keyword(keyword: &str) -> Option<&'static str> {
     OPTIONS.iter().find(|option| option.keyword() == keyword).map(|option| option.key)
 }
 
+/// Refuses an option that `face` would pass over in silence. A key that is no option is [`Config::set`]'s to refuse.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the option; its value is not shown, because it may be a secret.
+pub fn check_face(key: &str, face: Faces) -> Result<()> {
+    match find(key) {
+        Some((option, _)) if option.faces != Faces::Both && option.faces != face => {
+            let rule = match face {
+                Faces::Writer => "an option of Pusher and Handler, without meaning for a Writer",
+                _ => "an option of Writer, without meaning here",
+            };
+            let field = key.to_owned().into();
+            Err(Error::Invalid { field, value: "***".into(), rule: rule.into() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The key that looks most like `key`, whole or by its last part, if it looks like any.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     // a mistyped key is not this long, and the distance takes the product of the lengths
