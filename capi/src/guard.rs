@@ -125,6 +125,7 @@ fn null(field: &'static str) -> Error {
     Error::Invalid { field: field.into(), value: "NULL".into(), rule: "must not be NULL".into() }
 }
 
+#[allow(clippy::mut_from_ref, clippy::needless_lifetimes)] // the memory is the caller's, and borrowed for the call
 impl Caller {
     /// The object behind a handle.
     #[inline]

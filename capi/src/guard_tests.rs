@@ -1,5 +1,7 @@
 //! Every entry keeps a panic from its caller, and says so.
 
+#![allow(clippy::cmp_null)] // one macro compares results of every type
+
 use crate::error::*;
 use crate::{
     encode::*, handler::*, log::*, options::*, process::*, pusher::*, report::*, series::*, wait::*,
