@@ -56,7 +56,7 @@
  */
 #define PROMWRITE_OPTION_BASIC_AUTH_USERNAME_ENV "basic_auth.username_env"
 /**
- * Password of basic authentication; empty if none is given. It cannot be pickled (secret).
+ * Password of basic authentication; empty if none is given. It leaves this process in requests alone (secret).
  */
 #define PROMWRITE_OPTION_BASIC_AUTH_PASSWORD "basic_auth.password"
 /**
@@ -72,7 +72,7 @@
  */
 #define PROMWRITE_OPTION_AUTHORIZATION_TYPE "authorization.type"
 /**
- * Token of the Authorization header. It cannot be pickled (secret).
+ * Token of the Authorization header. It leaves this process in requests alone (secret).
  */
 #define PROMWRITE_OPTION_AUTHORIZATION_CREDENTIALS "authorization.credentials"
 /**
@@ -84,7 +84,7 @@
  */
 #define PROMWRITE_OPTION_AUTHORIZATION_CREDENTIALS_ENV "authorization.credentials_env"
 /**
- * Header NAME of every request, such as X-BK-TOKEN or X-Scope-OrgID. Taken for a secret, so it cannot be pickled; headers that promwrite sets are refused (secret).
+ * Header NAME of every request, such as X-BK-TOKEN or X-Scope-OrgID. Taken for a secret; headers that promwrite sets are refused (secret).
  */
 #define PROMWRITE_OPTION_HEADERS_PREFIX "headers."
 /**
