@@ -6,10 +6,12 @@
 //! that prost writes for the same message, but for -0.0, which prost leaves out as if it were +0.0.
 
 mod body;
+mod request;
 mod split;
 #[cfg(test)]
 mod tests;
 
+pub use request::{encode_bound, encode_request};
 pub use split::{Part, split};
 
 use super::varint;
