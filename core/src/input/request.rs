@@ -330,8 +330,13 @@ impl<'a> TimeSeries<'a> {
     fn read_order(&self) -> Read<bool> {
         let mut rest = self.message;
         let mut sorted = true;
-        let mut last: &[u8] = &[];
+        let mut last = Name::new(&[]);
         loop {
+            while let Some(label) = UsualLabel::read(rest.content()) {
+                sorted &= last <= label.name;
+                last = label.name;
+                rest.at += label.len;
+            }
             if usual_sample(rest.content()).is_some() {
                 rest.at += USUAL_SAMPLE;
                 continue;
@@ -339,7 +344,7 @@ impl<'a> TimeSeries<'a> {
             let Some(field) = rest.next()? else { return Ok(sorted) };
             match field.number {
                 1 => {
-                    let name = label(field.block()?)?.0.content();
+                    let name = Name::new(label(field.block()?)?.0.content());
                     sorted &= last <= name;
                     last = name;
                 }
@@ -351,19 +356,68 @@ impl<'a> TimeSeries<'a> {
     }
 
     /// Hands each field to `take`, whole as it stands, with the name where it is a label.
-    pub(crate) fn fields(&self, mut take: impl FnMut(&'a [u8], Option<&'a [u8]>)) -> Read<()> {
+    pub(crate) fn fields(&self, mut take: impl FnMut(&'a [u8], Option<Name<'a>>)) -> Read<()> {
         let mut rest = self.message;
-        while let Some(field) = rest.next()? {
-            let whole = &rest.bytes[field.at..rest.at];
-            let name = (field.number == 1).then(|| field.block().and_then(label)).transpose()?;
-            take(whole, name.map(|(name, _)| name.content()));
+        loop {
+            let at = rest.at;
+            if let Some(label) = UsualLabel::read(rest.content()) {
+                rest.at += label.len;
+                take(&rest.bytes[at..rest.at], Some(label.name));
+                continue;
+            }
+            let Some(field) = rest.next()? else { return Ok(()) };
+            let name =
+                if field.number == 1 { Some(Name::new(label(field.block()?)?.0.content())) } else { None };
+            take(&rest.bytes[at..rest.at], name);
         }
-        Ok(())
     }
 
     #[cold]
     fn locate(&self, fault: Fault) -> Fault {
         Fault { series: Some(self.number), ..fault }
+    }
+}
+
+/// The name of a label, ordered by its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name<'a> {
+    /// The first eight bytes, zeros behind a shorter name: names that differ there are compared without a call.
+    head: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Name<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let mut head = [0; 8];
+        head.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Name { head: u64::from_be_bytes(head), bytes }
+    }
+}
+
+/// A label at the beginning of some bytes, if it stands there as every encoder writes it, is shorter than 128 bytes and not
+/// the last of them: read at once for the same reason as a sample.
+struct UsualLabel<'a> {
+    name: Name<'a>,
+    /// Length of the whole field.
+    len: usize,
+}
+
+impl<'a> UsualLabel<'a> {
+    #[inline]
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let [LABEL_KEY, len, 0x0a, name_len, h0, h1, h2, h3, h4, h5, h6, h7, ..] = *bytes else {
+            return None;
+        };
+        let (len, name_len) = (usize::from(len), usize::from(name_len));
+        let [0x12, value_len] = *bytes.get(4 + name_len..6 + name_len)? else { return None };
+        let (whole, expected) = (2 + len, 6 + name_len + usize::from(value_len));
+        // lengths of two bytes or more have the eighth bit set
+        if len >= 0x80 || value_len >= 0x80 || expected != whole || whole > bytes.len() {
+            return None;
+        }
+        let head = u64::from_be_bytes([h0, h1, h2, h3, h4, h5, h6, h7]);
+        let head = if name_len < 8 { head & !(u64::MAX >> (8 * name_len)) } else { head };
+        Some(UsualLabel { name: Name { head, bytes: &bytes[4..4 + name_len] }, len: whole })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The body of a request that its caller made and sends himself.
 
 use crate::error::{Error, Result};
-use crate::input::request::{Entry, Request, TimeSeries};
+use crate::input::request::{Entry, Name, Request, TimeSeries};
 use std::cell::RefCell;
 
 /// The largest request whose compressed form surely fits into the 4 GiB of the snappy format.
@@ -43,7 +43,7 @@ pub fn encode_request(request: &[u8], out: &mut [u8]) -> Result<usize> {
             rule: rule.into(),
         });
     }
-    let mut copy = Copy { request, bytes: Vec::new(), copied: 0, labels: Vec::new() };
+    let mut copy = Copy { request, bytes: Vec::new(), copied: 0, labels: Vec::new(), others: Vec::new() };
     let mut entries = Request::new(request);
     while let Some(entry) = entries.next()? {
         if let Entry::Series(series) = entry
@@ -61,7 +61,8 @@ struct Copy<'a> {
     bytes: Vec<u8>,
     /// How much of the request was copied.
     copied: usize,
-    labels: Vec<(&'a [u8], &'a [u8])>,
+    labels: Vec<(Name<'a>, &'a [u8])>,
+    others: Vec<&'a [u8]>,
 }
 
 impl<'a> Copy<'a> {
@@ -73,18 +74,14 @@ impl<'a> Copy<'a> {
         self.bytes.extend_from_slice(&self.request[self.copied..series.offset()]);
         self.copied = series.offset() + series.bytes().len();
         self.labels.clear();
-        series.fields(|whole, label| {
-            if let Some(name) = label {
-                self.labels.push((name, whole));
-            }
+        self.others.clear();
+        series.fields(|whole, label| match label {
+            Some(name) => self.labels.push((name, whole)),
+            None => self.others.push(whole),
         })?;
         self.labels.sort_by_key(|(name, _)| *name);
-        self.labels.iter().for_each(|(_, whole)| self.bytes.extend_from_slice(whole));
-        series.fields(|whole, label| {
-            if label.is_none() {
-                self.bytes.extend_from_slice(whole);
-            }
-        })?;
+        let sorted = self.labels.iter().map(|(_, whole)| whole);
+        sorted.chain(&self.others).for_each(|whole| self.bytes.extend_from_slice(whole));
         Ok(())
     }
 
