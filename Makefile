@@ -34,7 +34,7 @@ rust: $(VENV)/stamp
 package: $(VENV)/stamp
 	PATH="$(BIN):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./python
 
-capi: prerequisites
+capi: prerequisites ## the C library in target/capi
 	PYTHON='$(PYTHON)' capi/build.sh '$(PROMWRITE_CAPI)'
 
 build: rust package capi ## the Rust crates, the Python package in target/venv, the C library in target/capi

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Makes the C library below target/capi, or in the folder given: promwrite.o and what is made of it, headers and licences.
-# `capi/install.sh` copies from there. Needs cargo, gcc, GNU binutils and Python; no network once the crates are there.
+# `capi/install.sh` copies from there. Needs cargo, gcc, GNU binutils and Python; no network once the crates are there, for
+# instance from a tarball with their sources, which gives the same bytes:
+#
+#   mkdir -p .cargo && cargo vendor --locked --versioned-dirs vendor > .cargo/config.toml
+#   CARGO_NET_OFFLINE=true capi/build.sh
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "${1:-$root/target/capi}"

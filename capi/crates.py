@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-LICENCE = re.compile(r"(licen[cs]e|unlicense|copying|copyright|notice)([-_.](?!rs$|py$|go$|c$).*)?", re.IGNORECASE)
+LICENCE = re.compile(
+    r"(licen[cs]e|unlicense|copying|copyright|notice)([-_.](?!rs$|py$|go$|c$).*)?", re.IGNORECASE
+)
 # Where a toolchain keeps the notices of the standard library: Rust's own, Debian's.
 STANDARD_LIBRARY = ["share/doc/rust/COPYRIGHT-library.html", "share/doc/libstd-rust-dev/copyright"]
 
@@ -33,7 +35,7 @@ def output(*command: str) -> str:
 
 def target() -> str:
     """The platform that is built for, as rustc names it."""
-    return re.findall(r"^host: (.+)$", output("rustc", "-vV"), re.MULTILINE)[0]
+    return output("rustc", "-vV").partition("host: ")[2].split()[0]
 
 
 def linked() -> list[Crate]:
@@ -50,7 +52,9 @@ def linked() -> list[Crate]:
     )
     names = {(words[0], words[1].removeprefix("v")) for words in map(str.split, tree.splitlines()) if words}
     return [
-        Crate(name, version, package["license"] or "see its licence file", Path(package["manifest_path"]).parent)
+        Crate(
+            name, version, package["license"] or "see its licence file", Path(package["manifest_path"]).parent
+        )
         for name, version in sorted(names)
         if (package := known[name, version])["source"] is not None
     ]
