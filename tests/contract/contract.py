@@ -42,7 +42,7 @@ BUILT = Path(os.environ.get("PROMWRITE_AGENTS", HERE.parents[1] / "target" / "co
 AGENTS: dict[str, list[str]] = {
     "rust": [str(BUILT / "rust")],
     "python": [sys.executable, str(HERE / "agents" / "python" / "agent.py")],
-    # "c": [str(BUILT / "c")],
+    "c": [str(BUILT / "c")],
     # "go": [str(BUILT / "go")],
 }
 
@@ -85,6 +85,9 @@ class Refused:
 INVALID, UNKNOWN_OPTION, INVALID_TIMESTAMP, EXPOSITION, TOO_LARGE, QUEUE_FULL, CLOSED = range(-1, -8, -1)
 
 
+LEDGER = re.compile(r"(accepted|adopted|delivered|superseded|pending|spooled|(rejected|dropped)\.\w+)$")
+
+
 class Report(Counter[str]):
     """The counters of one kind; what is not there is 0."""
 
@@ -105,8 +108,8 @@ class Report(Counter[str]):
 
     @property
     def ledger(self) -> dict[str, int]:
-        """All that is not 0, without what a machine's speed decides."""
-        return {name: count for name, count in self.items() if count and not name.startswith("requests.")}
+        """Of the equation's counters those that are not 0."""
+        return {name: count for name, count in self.items() if count and LEDGER.match(name)}
 
 
 def reports(fields: Sequence[str]) -> dict[str, Report]:
@@ -119,6 +122,10 @@ def reports(fields: Sequence[str]) -> dict[str, Report]:
             report.failures += (value,)
         else:
             report[name] += int(value)
+    for report in found.values():
+        for group in ("rejected", "dropped"):
+            # C has the sum beside its parts
+            assert report[group] in (0, report.sum(group)), report
     return {kind: report for kind, report in found.items() if report.ledger}
 
 

@@ -163,16 +163,30 @@ static void append_many(void) {
     times[i] = number(3 + 2 * i);
   }
   promwrite_error *error = NULL;
-  answer(promwrite_series_append_many(find(1, SERIES)->is.series, values, times, n, &error), error);
+  int32_t code = promwrite_series_append_many(find(1, SERIES)->is.series, values, times, n, &error);
+  answer(code, error);
 }
 
 static void push_text(void) {
   promwrite_error *error = NULL;
   uint64_t accepted = 0;
-  answer(promwrite_writer_push_text(find(1, WRITER)->is.writer, text(2), fields[2].len, text(3), fields[3].len, fields + 4, pairs(4),
-                                    true, &accepted, &error),
-         error);
-  if (!error) put_number(accepted);
+  int32_t code = promwrite_writer_push_text(find(1, WRITER)->is.writer, text(2), fields[2].len, text(3), fields[3].len, fields + 4,
+                                            pairs(4), true, &accepted, &error);
+  answer(code, error);
+  if (code == PROMWRITE_OK) put_number(accepted);
+}
+
+static void one_sample(void) {
+  promwrite_error *error = NULL;
+  const promwrite_writer *writer = find(1, WRITER)->is.writer;
+  int32_t code = promwrite_writer_append(writer, text(2), fields[2].len, fields + 5, pairs(5), value(3), number(4), &error);
+  answer(code, error);
+}
+
+static void append(void) {
+  promwrite_error *error = NULL;
+  int32_t code = promwrite_series_append(find(1, SERIES)->is.series, value(2), number(3), &error);
+  answer(code, error);
 }
 
 typedef int32_t push_page(const promwrite_pusher *, const uint8_t *, size_t, const char *, size_t, promwrite_error **);
@@ -180,7 +194,14 @@ typedef int32_t push_page(const promwrite_pusher *, const uint8_t *, size_t, con
 static void push(push_page *verb) {
   promwrite_error *error = NULL;
   const uint8_t *page = (const uint8_t *)text(2);
-  answer(verb(find(1, PUSHER)->is.pusher, page, fields[2].len, text(3), fields[3].len, &error), error);
+  int32_t code = verb(find(1, PUSHER)->is.pusher, page, fields[2].len, text(3), fields[3].len, &error);
+  answer(code, error);
+}
+
+static void delete_group(void) {
+  promwrite_error *error = NULL;
+  int32_t code = promwrite_pusher_delete(find(1, PUSHER)->is.pusher, &error);
+  answer(code, error);
 }
 
 typedef int32_t settle_writer(const promwrite_writer *, int64_t, promwrite_report **, promwrite_error **);
@@ -218,30 +239,24 @@ static void stats(void) {
 static void fork_and_wait(void) {
   pid_t child = fork();
   int status = 0;
-  if (child < 0) give_up("fork");
+  if (child < 0 || (child > 0 && (waitpid(child, &status, 0) != child || !WIFEXITED(status)))) give_up("fork");
   answer(PROMWRITE_OK, NULL);
-  if (!child) return;
-  /* the parent's half of the answer is the child's exit code */
-  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) give_up("the child was killed");
-  put_number((uint64_t)WEXITSTATUS(status));
+  if (child > 0) put_number((uint64_t)WEXITSTATUS(status));
 }
 
 static void obey(void) {
   const char *verb = text(0);
-  promwrite_error *error = NULL;
 #define IS(name) (!strcmp(verb, name))
   if IS("writer") make_writer();
   else if IS("pusher") make_pusher();
   else if IS("series") make_series();
-  else if IS("append") answer(promwrite_series_append(find(1, SERIES)->is.series, value(2), number(3), &error), error);
+  else if IS("append") append();
   else if IS("append_many") append_many();
-  else if IS("sample")
-    answer(promwrite_writer_append(find(1, WRITER)->is.writer, text(2), fields[2].len, fields + 5, pairs(5), value(3), number(4), &error),
-           error);
+  else if IS("sample") one_sample();
   else if IS("push_text") push_text();
   else if IS("put") push(promwrite_pusher_put);
   else if IS("post") push(promwrite_pusher_post);
-  else if IS("delete") answer(promwrite_pusher_delete(find(1, PUSHER)->is.pusher, &error), error);
+  else if IS("delete") delete_group();
   else if (IS("flush") && !strcmp(text(1), "*")) settle_every(promwrite_flush, number(2));
   else if IS("flush") settle(promwrite_writer_flush, promwrite_pusher_flush);
   else if IS("close") settle(promwrite_writer_close, promwrite_pusher_close);

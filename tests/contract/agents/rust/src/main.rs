@@ -116,6 +116,11 @@ impl Agent {
                     None => find(&self.pushers, name)?.close(timeout),
                 }))
             }
+            ["shutdown", timeout] => {
+                let flush = sender::start_close_all(milliseconds(timeout)?);
+                flush.finish();
+                Ok(reports(sender::finish_close_all(&flush)))
+            }
             ["stats", name] => Ok(self.stats(name)?),
             _ => return Err(format!("not understood: {fields:?}")),
         })
