@@ -43,7 +43,7 @@ AGENTS: dict[str, list[str]] = {
     "rust": [str(BUILT / "rust")],
     "python": [sys.executable, str(HERE / "agents" / "python" / "agent.py")],
     "c": [str(BUILT / "c")],
-    # "go": [str(BUILT / "go")],
+    "go": [str(BUILT / "go")],
 }
 
 AT = 1_700_000_000_000
@@ -54,6 +54,9 @@ LONG = 60_000
 """A timeout in milliseconds that is not meant to pass."""
 SECRET = "canary-5d1f"
 """No answer and no line of an agent may hold this."""
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+PAGE = "# HELP m Value.\n# TYPE m gauge\nm 1.5\n"
+"""A page that every client renders so: Python has 1.0 where Go has 1."""
 OPTIONS = {
     "instance": "",
     # a request is made when a flush asks for it, and holds all that was appended

@@ -1,9 +1,7 @@
 """A close delivers; what is closed refuses, in one and the same error, and its numbers stay."""
 
-from contract import AT, CLOSED, LONG, Agent, pusher, writer
+from contract import AT, CLOSED, LONG, PAGE, TEXT, Agent, pusher, writer
 from receiver import FaultReceiver
-
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def run(agent: Agent, receiver: FaultReceiver) -> None:
@@ -13,7 +11,7 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
     report = agent.report("close", "w", LONG)
     assert report.complete and report["delivered"] == 1
     pusher(agent, receiver)
-    agent.do("put", "p", "m 1.0\n", TEXT)
+    agent.do("put", "p", PAGE, TEXT)
     report = agent.report("close", "p", LONG)
     assert report.complete and report["delivered"] == 1
     for refused in (
@@ -26,8 +24,8 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
         assert (refused.code, refused.retryable, refused.message) == (CLOSED, False, "writer is closed")
     with agent.differs("what is closed is a pusher in C, and the handler that a pusher has elsewhere"):
         for refused in (
-            agent.refused("put", "p", "m 2.0\n", TEXT),
-            agent.refused("post", "p", "m 2.0\n", TEXT),
+            agent.refused("put", "p", PAGE, TEXT),
+            agent.refused("post", "p", PAGE, TEXT),
             agent.refused("delete", "p"),
         ):
             assert (refused.code, refused.retryable) == (CLOSED, False)

@@ -1,11 +1,10 @@
 """A program that calls exit without close delivers what it has, and keeps its exit code."""
 
-from contract import AT, Agent, pusher, writer
+from contract import AT, PAGE, TEXT, Agent, pusher, writer
 from receiver import FaultReceiver
 
 WITHOUT = {"go": "Go runs no exit hook: exit_after_shutdown has what a Go program does"}
 REQUESTS_DIFFER = "two connections"
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def run(agent: Agent, receiver: FaultReceiver) -> None:
@@ -13,7 +12,7 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
     pusher(agent, receiver)
     agent.do("series", "s", "w", "m")
     agent.do("append_many", "s", [[float(n), AT + n] for n in range(1000)])
-    agent.do("put", "p", "m 1.0\n", TEXT)
+    agent.do("put", "p", PAGE, TEXT)
     agent.exit("exit", 7)
     assert receiver.samples({"__name__": "m"}) == [(AT + n, float(n)) for n in range(1000)]
     assert receiver.group(job="batch", shard="a/b") is not None

@@ -1,6 +1,6 @@
 """A flush of all senders waits for every one of them, by one deadline."""
 
-from contract import AT, LONG, Agent, pusher, reports, within, writer
+from contract import AT, LONG, PAGE, TEXT, Agent, pusher, reports, within, writer
 from receiver import FaultReceiver, hold
 
 SCRIPT = [hold(), hold()]
@@ -12,7 +12,7 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
     writer(agent, receiver)
     pusher(agent, receiver)
     agent.do("sample", "w", "m", 1.0, AT)
-    agent.do("put", "p", "m 1.0\n", "text/plain; version=0.0.4; charset=utf-8")
+    agent.do("put", "p", PAGE, TEXT)
     with within(100):
         found = reports(agent.do("flush", "*", 100))
     assert {kind: report["pending"] for kind, report in found.items()} == {"samples": 1, "pushes": 1}

@@ -1,11 +1,11 @@
 """A page goes to its group as it is: PUT, POST and DELETE, in their order."""
 
-from contract import LONG, Agent, pusher
+from contract import LONG, TEXT, Agent, pusher
 from receiver import FaultReceiver
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
-PAGE = "# HELP done Done, Wärme.\n# TYPE done gauge\ndone 1.0\n"
-MORE = "# HELP rows Rows.\n# TYPE rows gauge\nrows 3.0\n"
+# as every client would render them: Python has 1.0 where Go has 1
+PAGE = "# HELP done Done, Wärme.\n# TYPE done gauge\ndone 1.5\n"
+MORE = "# HELP rows Rows.\n# TYPE rows gauge\nrows 3.5\n"
 
 
 def run(agent: Agent, receiver: FaultReceiver) -> None:

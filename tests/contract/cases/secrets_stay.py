@@ -1,6 +1,6 @@
 """A token goes to the receiver and nowhere else: no error, report or failure shows it."""
 
-from contract import AT, INVALID, LONG, SECRET, Agent, pusher, write_url, writer
+from contract import AT, INVALID, LONG, PAGE, SECRET, TEXT, Agent, pusher, write_url, writer
 from receiver import FaultReceiver, status
 
 SCRIPT = [status(400, body="no way")]
@@ -19,5 +19,5 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
     assert report["rejected.bad_request"] == 1 and report.failures
     assert receiver.requests()[0].header("authorization") == f"Bearer {SECRET}"
     pusher(agent, receiver, basic_auth__username="user", basic_auth__password=SECRET)
-    agent.do("put", "p", "m 1.0\n", "text/plain; version=0.0.4; charset=utf-8")
+    agent.do("put", "p", PAGE, TEXT)
     assert agent.report("flush", "p", LONG)["delivered"] == 1

@@ -1,11 +1,10 @@
 """A shutdown delivers what every sender of the process has, and closes them all."""
 
-from contract import AT, CLOSED, LONG, Agent, pusher, reports, writer
+from contract import AT, CLOSED, LONG, PAGE, TEXT, Agent, pusher, reports, writer
 from receiver import FaultReceiver
 
 WITHOUT = {"python": "its exit hook does this at the end of the interpreter, when no job runs any more"}
 REQUESTS_DIFFER = "two connections"
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def run(agent: Agent, receiver: FaultReceiver) -> None:
@@ -13,11 +12,14 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
     pusher(agent, receiver)
     agent.do("series", "s", "w", "m")
     agent.do("append", "s", 1.0, AT)
-    agent.do("put", "p", "m 1.0\n", TEXT)
+    agent.do("put", "p", PAGE, TEXT)
     with agent.differs("Go's Shutdown tells of losses alone"):
         found = reports(agent.do("shutdown", LONG))
         if agent.language != "go":
-            assert {kind: report["delivered"] for kind, report in found.items()} == {"samples": 1, "pushes": 1}
+            assert {kind: report["delivered"] for kind, report in found.items()} == {
+                "samples": 1,
+                "pushes": 1,
+            }
     assert receiver.samples({"__name__": "m"}) == [(AT, 1.0)]
     assert receiver.group(job="batch", shard="a/b") is not None
     assert agent.refused("append", "s", 2.0, AT + 1).code == CLOSED
