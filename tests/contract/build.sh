@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the agents of the contract tests into the folder given, from the C library in PROMWRITE_CAPI (target/capi). The agent
-# in Python needs no building.
+# Builds the agents of the contract tests into the folder given, from the C library in PROMWRITE_CAPI (target/capi) and the Go
+# package with its object in place. The agent in Python needs no building.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1"
@@ -14,3 +14,7 @@ cp "${CARGO_TARGET_DIR:-target}/debug/promwrite-contract-agent" "$out/rust"
 # the object that is shipped, and not cargo's archive
 "${CC:-cc}" -std=gnu11 -Wall -Wextra -Wpedantic -Werror -g -Icapi/include tests/contract/agents/c/agent.c \
     "$capi/libpromwrite.a" -lm -o "$out/c"
+
+cd tests/contract/agents/go
+go vet .
+go build -o "$out/go" .

@@ -8,7 +8,7 @@ are milliseconds, or ``now``; labels, groups and options are a name and a value 
     writer NAME URL [option value]…         pusher NAME GATEWAY JOB PAIRS [name value]… [option value]…
     series NAME WRITER METRIC [label value]…
     append SERIES VALUE AT                  append_many SERIES [value at]…
-    sample WRITER METRIC VALUE AT [label value]…
+    sample WRITER METRIC VALUE AT [label value]…            drop WRITER, without close
     push_text WRITER PAGE CONTENT_TYPE [label value]…       answers how many samples were taken
     put PUSHER PAGE CONTENT_TYPE            post PUSHER PAGE CONTENT_TYPE            delete PUSHER
     flush NAME|* TIMEOUT                    close NAME TIMEOUT            stats NAME            shutdown TIMEOUT
@@ -29,7 +29,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +165,23 @@ class Agent:
         told = verb in ("flush", "close", "stats", "shutdown")
         self._note(verb, arguments, {k: r.ledger for k, r in reports(fields).items()} if told else fields)
         return fields
+
+    def begin(self, verb: str, *arguments: Any) -> Callable[[], list[str]]:
+        """Begins what must succeed; what is returned waits for the answer and returns its fields."""
+        self._write(verb, arguments)
+
+        def end() -> list[str]:
+            kind, *fields = self._read((verb, arguments))
+            assert kind == "ok", (verb, arguments, fields)
+            self._note(verb, arguments, fields)
+            return fields
+
+        return end
+
+    def drop(self, name: str) -> None:
+        """Lets go of a writer without closing it."""
+        self.do("drop", name)
+        del self._senders[name]
 
     def refused(self, verb: str, *arguments: Any) -> Refused:
         """Does what must fail, and returns the error."""

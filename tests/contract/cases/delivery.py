@@ -18,6 +18,8 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
     agent.do("sample", "w", "other", 2.5, AT, {"job": "own", "b": "1"})
     report = agent.report("flush", "w", LONG)
     assert report.complete and report["accepted"] == report["delivered"] == len(VALUES) + 11
+    stats = agent.report("stats", "w")
+    assert (stats["requests.succeeded"], stats["requests.failed"]) == (1, 0)
     (request,) = receiver.requests()
     found = samples(request)
     assert list(found) == [

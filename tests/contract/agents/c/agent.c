@@ -189,6 +189,13 @@ static void append(void) {
   answer(code, error);
 }
 
+static void drop(void) {
+  struct handle *handle = find(1, WRITER);
+  promwrite_writer_free(handle->is.writer);
+  *handle = handles[--made];
+  answer(PROMWRITE_OK, NULL);
+}
+
 typedef int32_t push_page(const promwrite_pusher *, const uint8_t *, size_t, const char *, size_t, promwrite_error **);
 
 static void push(push_page *verb) {
@@ -254,6 +261,7 @@ static void obey(void) {
   else if IS("append_many") append_many();
   else if IS("sample") one_sample();
   else if IS("push_text") push_text();
+  else if IS("drop") drop();
   else if IS("put") push(promwrite_pusher_put);
   else if IS("post") push(promwrite_pusher_post);
   else if IS("delete") delete_group();

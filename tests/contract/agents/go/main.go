@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -125,6 +126,11 @@ func obey(verb string, a []string) ([]string, error) {
 			return nil, err
 		}
 		groups[a[0]], senders[a[0]] = group{doer, a[1], a[2], labels(a[4:end])}, doer
+		return nil, nil
+	case "drop":
+		delete(writers, a[0])
+		delete(senders, a[0])
+		runtime.GC()
 		return nil, nil
 	case "put":
 		return nil, groups[a[0]].pusher(a[2]).Gatherer(page(a[1])).Push()

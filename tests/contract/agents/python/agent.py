@@ -84,6 +84,8 @@ def obey(encoded: Sequence[str]) -> Fields:
         case ["pusher", name, gateway, job, group, *more]:
             end = 2 * int(group)
             pushers[name] = promwrite.Pusher(gateway, job, pairs(more[:end]), options=pairs(more[end:]))
+        case ["drop", name]:
+            del writers[name]
         case ["put", name, _, content_type]:
             pushers[name].push_text(unquote_to_bytes(encoded[2]), content_type)
         case ["post", name, page, _]:

@@ -91,6 +91,10 @@ impl Agent {
                 let (group, options) = more.split_at_checked(2 * number::<usize>(group)?).ok_or("pairs")?;
                 self.pusher(name, gateway, job, &pairs(group)?, &pairs(options)?)
             }
+            ["drop", name] => {
+                self.writers.remove(name).ok_or("nothing to drop")?;
+                Ok(Fields::new())
+            }
             ["put", pusher, page, content_type] => {
                 find(&self.pushers, pusher)?.push(page.into(), content_type).map(nothing)
             }
