@@ -1,4 +1,12 @@
-"""The cases: loaded, run in a language, and what of it is compared with other languages."""
+"""The cases: loaded, run in a language, and what of it is compared with other languages.
+
+A case is a file in ``cases``. Its text says what is promised, ``run(agent, receiver)`` does it and checks what must be
+seen. It may also have
+
+    SCRIPT, DEFAULT, RULES      what the receiver does, as in ``receiver.py``
+    WITHOUT                     languages that have no such thing, and why
+    REQUESTS_DIFFER             why requests are not compared byte for byte between languages, if they are not
+"""
 
 from __future__ import annotations
 

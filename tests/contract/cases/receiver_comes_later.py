@@ -3,7 +3,6 @@
 from contract import AT, LONG, Agent, within, writer
 from receiver import FaultReceiver
 
-
 REQUESTS_DIFFER = "they say how often it was tried"
 
 
