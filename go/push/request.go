@@ -29,8 +29,8 @@ var (
 )
 
 func (p *Pusher) push(ctx context.Context, method string) error {
-	if err := p.ready(ctx); err != nil {
-		return err
+	if p.err != nil {
+		return p.err
 	}
 	body, err := p.encode()
 	if err != nil {
@@ -45,22 +45,14 @@ func (p *Pusher) push(ctx context.Context, method string) error {
 }
 
 func (p *Pusher) delete(ctx context.Context) error {
-	if err := p.ready(ctx); err != nil {
-		return err
+	if p.err != nil {
+		return p.err
 	}
 	request, err := p.request(ctx, http.MethodDelete, nil)
 	if err != nil {
 		return err
 	}
 	return p.send(request, "deleting")
-}
-
-// ready returns why nothing may be sent. net/http looks at the context itself, a queue does not.
-func (p *Pusher) ready(ctx context.Context) error {
-	if p.err == nil && p.doer != nil && ctx != nil {
-		return ctx.Err()
-	}
-	return p.err
 }
 
 // encode gathers the metrics and returns the body of a push.
