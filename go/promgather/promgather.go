@@ -23,8 +23,8 @@ import (
 // means accepted, and the writer's Flush tells what became of it. The writer's own labels are added; a label that a
 // metric has itself wins.
 //
-// Histograms become their _bucket, _sum and _count series, summaries their quantiles, _sum and _count. Of a native
-// histogram the classic buckets are sent, if it has some beside the native ones, else only the +Inf bucket, _sum and
+// Histograms become their _bucket, _sum and _count series, summaries their quantiles, _sum and _count; the label le is
+// written as Prometheus 3 does, "1.0" for a bound of 1. Of a native histogram the classic buckets are sent, if it has some beside the native ones, else only the +Inf bucket, _sum and
 // _count: its native buckets are not sent, and neither are exemplars, created timestamps and units. Names are those of
 // the Gatherer; one that is not [a-zA-Z_:][a-zA-Z0-9_:]* is refused.
 //
