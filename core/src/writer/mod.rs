@@ -14,6 +14,7 @@
 //! ```
 
 mod batch;
+mod request;
 mod series;
 
 pub use batch::Batch;

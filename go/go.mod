@@ -1,0 +1,3 @@
+module github.com/promwrite/promwrite/go
+
+go 1.24
