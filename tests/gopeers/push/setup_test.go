@@ -89,7 +89,7 @@ func call[P pusher[P, D], D any](p P, address string, calls []string) []string {
 		"push with context":      func() error { return p.PushContext(ctx) },
 		"add with context":       func() error { return p.AddContext(ctx) },
 		"push, context is over":  func() error { return p.PushContext(cancelled) },
-		"add without a context":  func() error { return p.AddContext(nil) },  //nolint:staticcheck // that is the case
+		"add without a context":  func() error { return p.AddContext(none) },
 		"push without a context": func() error { return p.PushContext(none) },
 	}
 	var texts []string
