@@ -3,9 +3,12 @@ package push
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -268,6 +271,42 @@ func TestWithoutAsyncNothingIsPending(t *testing.T) {
 	}
 	if err := p.Push(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAPusherForEachPush(t *testing.T) {
+	g := newGateway(t, nil)
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for job := range 25 {
+				p := New(g.URL, "j").Grouping("group", fmt.Sprint(worker, "-", job)).Collector(gauge("g", 1)).Async()
+				if err := p.Push(); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	all.Wait()
+	// none of them is held any more, and what they have queued is sent nevertheless
+	runtime.GC()
+	runtime.GC()
+	for range 100 {
+		select {
+		case <-g.arrived:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of 100 pushes came", len(g.all()))
+		}
+	}
+	groups, connections := map[string]bool{}, map[string]bool{}
+	for _, request := range g.all() {
+		groups[request.uri] = true
+		connections[request.client] = true
+	}
+	if len(groups) != 100 || len(connections) != 1 {
+		t.Errorf("%d groups came by %d connections", len(groups), len(connections))
 	}
 }
 

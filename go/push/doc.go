@@ -31,8 +31,8 @@
 //   - A job or grouping value with a space is sent as base64, because a gateway takes the peer's "+" for a plus; so are
 //     "." and "..", which servers clean out of a path.
 //   - Grouping labels are sorted by name, because a group should have one URL; the peer has the order of a map.
-//   - The name of a grouping label is escaped in the path, where the peer puts it raw; a name with a slash or with the
-//     ending "@base64" is invalid, because it would name another group.
+//   - The name of a grouping label is escaped in the path, where the peer puts it raw; a name with a slash, with the
+//     ending "@base64", "." and ".." are invalid, because they would name another group.
 //   - A base URL with a query or a fragment is an error of [New], because the group's path would stand behind it. All
 //     slashes at its end are taken off, because a double one is answered with a redirect.
 //   - Of an error's body 64 KiB are read.

@@ -17,6 +17,7 @@ type seen struct {
 	method, uri string
 	header      http.Header
 	body        string
+	client      string
 }
 
 // gateway records requests and answers as told.
@@ -46,7 +47,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.mu.Lock()
-	g.requests = append(g.requests, seen{r.Method, r.RequestURI, r.Header.Clone(), string(body)})
+	g.requests = append(g.requests, seen{r.Method, r.RequestURI, r.Header.Clone(), string(body), r.RemoteAddr})
 	answer := g.answer
 	g.mu.Unlock()
 	g.arrived <- struct{}{}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -130,11 +129,11 @@ func (p *Pusher) Error() error {
 	return p.err
 }
 
-// Grouping adds a label to the grouping key; a second value of a name replaces the first. A name must be UTF-8, must not
-// be empty, hold a slash or end in "@base64".
+// Grouping adds a label to the grouping key; a second value of a name replaces the first. A name must be UTF-8, not
+// empty, and stay one name in a path: without a slash, without "@base64" at its end, not "." or "..".
 func (p *Pusher) Grouping(name, value string) *Pusher {
 	if p.err == nil {
-		if name == "" || !utf8.ValidString(name) || strings.Contains(name, "/") || strings.HasSuffix(name, base64Mark) {
+		if !validName(name) {
 			p.err = fmt.Errorf("grouping label has invalid name: %s", name)
 			return p
 		}

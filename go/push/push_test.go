@@ -3,12 +3,14 @@ package push
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +56,47 @@ func TestPaths(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever stands in job and labels, a gateway reads it back.
+func FuzzPaths(f *testing.F) {
+	for _, value := range []string{"", "a", " ", "/", ".", "..", "+", "%2F", "a@base64", "=", "?#&;:", "é日本", "\xff\x00\n", "//", "x/../y"} {
+		f.Add(value, value, value)
+	}
+	f.Fuzz(func(t *testing.T, job, name, value string) {
+		p := New("http://gateway/prefix", job).Grouping(name, value)
+		if p.Error() != nil {
+			if job != "" && validName(name) {
+				t.Fatal(p.Error())
+			}
+			return
+		}
+		request, err := http.NewRequest(http.MethodPut, p.groupURL(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := request.URL.Path
+		if request.URL.RawQuery != "" || request.URL.Fragment != "" || path.Clean(read) != read {
+			t.Fatalf("%s: a server would see another path", p.groupURL())
+		}
+		parts := strings.Split(read, "/")
+		if len(parts) != 7 || strings.Join(parts[:3], "/") != "/prefix/metrics" {
+			t.Fatalf("%s: %q", p.groupURL(), parts)
+		}
+		for i, want := range [][2]string{{"job", job}, {name, value}} {
+			gotName, gotValue := parts[3+2*i], parts[4+2*i]
+			if plain, encoded := strings.CutSuffix(gotName, "@base64"); encoded {
+				decoded, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(gotValue, "="))
+				if err != nil {
+					t.Fatal(err)
+				}
+				gotName, gotValue = plain, string(decoded)
+			}
+			if gotName != want[0] || gotValue != want[1] {
+				t.Errorf("%s: read as %q=%q, wanted %q=%q", p.groupURL(), gotName, gotValue, want[0], want[1])
+			}
+		}
+	})
 }
 
 func TestSchemeIsAdded(t *testing.T) {
@@ -146,6 +189,7 @@ func TestFirstErrorStays(t *testing.T) {
 		"utf-8":      {New(g.URL, "j").Grouping("a\xff", "x"), "grouping label has invalid name: a\xff"},
 		"slash":      {New(g.URL, "j").Grouping("a/b", "x"), "grouping label has invalid name: a/b"},
 		"mark":       {New(g.URL, "j").Grouping("a@base64", "x"), "grouping label has invalid name: a@base64"},
+		"dots":       {New(g.URL, "j").Grouping("..", "x"), "grouping label has invalid name: .."},
 		"of two":     {New(g.URL, "j").Grouping("a/b", "x").Grouping("", "x"), "grouping label has invalid name: a/b"},
 		"collector":  {New(g.URL, "j").Collector(twice).Collector(twice).Grouping("", "x"), registration.Register(twice).Error()},
 		"query":      {New(g.URL+"/?token=s3cret", "j"), errBaseURL.Error()},

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/common/expfmt"
 )
@@ -153,6 +154,12 @@ func (p *Pusher) shownURL() string {
 		return parsed.Redacted()
 	}
 	return shown
+}
+
+// validName reports whether a gateway could read a label name back from a path.
+func validName(name string) bool {
+	return name != "" && name != "." && name != ".." && utf8.ValidString(name) &&
+		!strings.Contains(name, "/") && !strings.HasSuffix(name, base64Mark)
 }
 
 func writePair(path *strings.Builder, name, value string) {
