@@ -8,11 +8,13 @@ BUILT := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # Where the real servers lie; another place lets several work trees share them.
 export PROMWRITE_SERVERS ?= $(CURDIR)/target/servers
 export PROMWRITE_RECEIVER := $(BUILT)/debug/promwrite-receiver
+# What is made of the C library, always at one place, because `sudo make install` knows no CARGO_TARGET_DIR.
+export PROMWRITE_CAPI ?= $(CURDIR)/target/capi
 # The same interpreter for every cargo call, because PyO3 is built again when it changes.
 export PYO3_PYTHON := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build rust package check servers lint test bench demo wheel lock clean
+.PHONY: help prerequisites build rust package capi install uninstall check servers lint test bench demo wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -32,9 +34,18 @@ rust: $(VENV)/stamp
 package: $(VENV)/stamp
 	PATH="$(BIN):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./python
 
-build: rust package ## the Rust crates, and the Python package in target/venv
+capi: prerequisites ## the C library in target/capi
+	PYTHON='$(PYTHON)' capi/build.sh '$(PROMWRITE_CAPI)'
 
-check: rust package ## every test that needs no real server
+build: rust package capi ## the Rust crates, the Python package in target/venv, the C library in target/capi
+
+install: ## copies the built C library below PREFIX=/usr/local; LIBDIR= DESTDIR=
+uninstall: ## removes what install copied
+install uninstall:
+	@PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' capi/install.sh $@
+
+check: rust package capi ## every test that needs no real server
+	@PYTHON='$(PYTHON)' tests/prerequisites.sh tests
 	cargo test --workspace --locked --quiet
 	$(BIN)/python -m pytest -m 'not servers'
 
@@ -42,7 +53,7 @@ servers: ## Prometheus, Pushgateway and VictoriaMetrics, new and old, in target/
 	@PYTHON='$(PYTHON)' tests/prerequisites.sh servers
 	tests/servers/build.sh '$(PROMWRITE_SERVERS)'
 
-test: servers rust package ## everything, real servers included
+test: servers rust package capi ## everything, real servers included
 	cargo test --workspace --locked --quiet
 	$(BIN)/python -m pytest
 
