@@ -14,6 +14,14 @@ package promwrite
 #error "promwrite.h is of another version than this Go package: run make build"
 #endif
 
+// By value, because a pointer to the error would be checked on each call, which costs 7 ns of the 55.
+struct appended { int32_t code; promwrite_error *error; };
+static inline struct appended promwrite_go_append(const promwrite_series *series, double value, int64_t timestamp_ms) {
+	struct appended result = {0, NULL};
+	result.code = promwrite_series_append(series, value, timestamp_ms, &result.error);
+	return result;
+}
+
 #cgo noescape promwrite_version
 #cgo nocallback promwrite_version
 #cgo noescape promwrite_error_message
@@ -48,8 +56,8 @@ package promwrite
 #cgo nocallback promwrite_writer_free
 #cgo noescape promwrite_series_describe
 #cgo nocallback promwrite_series_describe
-#cgo noescape promwrite_series_append
-#cgo nocallback promwrite_series_append
+#cgo noescape promwrite_go_append
+#cgo nocallback promwrite_go_append
 #cgo noescape promwrite_series_append_many
 #cgo nocallback promwrite_series_append_many
 #cgo noescape promwrite_series_free
@@ -256,9 +264,8 @@ func (s cSeries) describe(kind, help, unit string) error {
 }
 
 func (s cSeries) append(value float64, timestampMs int64) error {
-	var e *C.promwrite_error
-	if code := C.promwrite_series_append(s.p, C.double(value), C.int64_t(timestampMs), &e); code < 0 {
-		return failure(code, e)
+	if r := C.promwrite_go_append(s.p, C.double(value), C.int64_t(timestampMs)); r.code < 0 {
+		return failure(r.code, r.error)
 	}
 	return nil
 }

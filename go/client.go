@@ -99,10 +99,15 @@ func HttpClientWithAuth(client *http.Client, auth *BasicAuth) ClientOption { //n
 // Client sends series by remote write 1.0: while the caller waits, or from a queue with [Async]. It may be used from several
 // goroutines at once.
 type Client struct {
-	// by pointer, because printing a Client then shows no URL and no credentials
 	conn  *connection
 	queue *queue
 }
+
+// String shows neither URL nor credentials.
+func (p Client) String() string { return "promwrite.Client" }
+
+// GoString is [Client.String].
+func (p Client) GoString() string { return p.String() }
 
 type connection struct {
 	endpoint string
