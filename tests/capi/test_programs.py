@@ -1,5 +1,5 @@
-"""C and C++ programs that use the library wrongly, from many threads, after forks, under signals, and that end in every way:
-each plain, under the sanitizers and under valgrind, against a receiver that says what arrived."""
+"""C and C++ programs that use the library wrongly, from many threads, after forks, under signals, and that end in every
+way: each plain, under the sanitizers and under valgrind, against a receiver that says what arrived."""
 
 from __future__ import annotations
 
