@@ -240,18 +240,18 @@ pub(crate) struct TimeSeries<'a> {
 }
 
 /// What [`TimeSeries::samples`] found beside the samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found<'a> {
-    /// All label fields as they stand, where they stand together at the beginning as every encoder writes them; otherwise
-    /// nothing. Not looked into.
-    pub(crate) labels: &'a [u8],
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Beside {
+    /// Whether there are labels behind those at the beginning.
+    pub(crate) labels: bool,
     /// Whether there is an exemplar.
     pub(crate) exemplars: bool,
     /// Whether there is a native histogram.
     pub(crate) histograms: bool,
 }
 
-const LABEL_KEY: u8 = 0x0a;
+/// The key of the field `labels`.
+pub(crate) const LABEL_KEY: u8 = 0x0a;
 
 impl<'a> TimeSeries<'a> {
     /// Bytes that are the fields of a series without a request around them.
@@ -269,36 +269,43 @@ impl<'a> TimeSeries<'a> {
         self.message.at
     }
 
-    /// Hands each sample to `take`: value bits as given, time in ms.
-    #[inline]
-    pub(crate) fn samples(&self, take: impl FnMut(f64, i64)) -> Read<Found<'a>> {
-        self.read_samples(take).map_err(|f| self.locate(f))
-    }
-
-    #[inline]
-    fn read_samples(&self, mut take: impl FnMut(f64, i64)) -> Read<Found<'a>> {
+    /// The label fields at the beginning as they stand: all there are, as every encoder writes them, unless
+    /// [`TimeSeries::samples`] finds more. Not looked into.
+    pub(crate) fn leading_labels(&self) -> Read<&'a [u8]> {
         let mut rest = self.message;
         while rest.bytes.get(rest.at) == Some(&LABEL_KEY) {
             rest.at += 1;
-            rest.block()?;
+            rest.block().map_err(|f| self.locate(f))?;
         }
-        let labels = &self.message.bytes[self.message.at..rest.at];
-        let mut found = Found { labels, exemplars: false, histograms: false };
+        Ok(&self.message.bytes[self.message.at..rest.at])
+    }
+
+    /// Hands each sample to `take`: value bits as given, time in ms. The first `skip` bytes are labels and were read.
+    #[inline]
+    pub(crate) fn samples(&self, skip: usize, take: impl FnMut(f64, i64)) -> Read<Beside> {
+        self.read_samples(skip, take).map_err(|f| self.locate(f))
+    }
+
+    #[inline]
+    fn read_samples(&self, skip: usize, mut take: impl FnMut(f64, i64)) -> Read<Beside> {
+        let mut rest = self.message;
+        rest.at += skip;
+        let mut beside = Beside::default();
         loop {
             if let Some((value, time)) = usual_sample(rest.content()) {
                 take(value, time);
                 rest.at += USUAL_SAMPLE;
                 continue;
             }
-            let Some(field) = rest.next()? else { return Ok(found) };
+            let Some(field) = rest.next()? else { return Ok(beside) };
             match field.number {
-                1 => found.labels = field.block().map(|_| &[][..])?,
+                1 => beside.labels = field.block().map(|_| true)?,
                 2 => {
                     let (value, time) = sample(field.block()?)?;
                     take(value, time);
                 }
-                3 => found.exemplars = field.block().map(|_| true)?,
-                4 => found.histograms = field.block().map(|_| true)?,
+                3 => beside.exemplars = field.block().map(|_| true)?,
+                4 => beside.histograms = field.block().map(|_| true)?,
                 _ => {}
             }
         }

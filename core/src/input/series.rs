@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::input::exposition::MetricType;
+use crate::input::request::{LABEL_KEY, TimeSeries};
 use crate::wire::v1::SeriesBytes;
 use foldhash::quality::RandomState;
 use std::borrow::Borrow;
@@ -94,6 +95,16 @@ impl SeriesData {
         if self.last_chunk.load(Ordering::Relaxed) != chunk {
             self.last_chunk.store(chunk, Ordering::Relaxed);
         }
+    }
+
+    /// The length of the labels at the beginning of the message `given`, if they lead to this series; see
+    /// [`Registry::find`].
+    fn leads(&self, given: &[u8], complete: bool) -> Option<usize> {
+        let begins = |labels: &[u8]| given.starts_with(labels) && given.get(labels.len()) != Some(&LABEL_KEY);
+        if complete && begins(&self.labels) {
+            return Some(self.labels.len());
+        }
+        self.alias.get().filter(|alias| begins(alias)).map(|alias| alias.len())
     }
 
     fn bytes(&self) -> usize {
@@ -260,19 +271,27 @@ impl Registry {
         Ok((series, new))
     }
 
-    /// Looks up the series of each of `keys` and stops at the first that nobody knows. A key is an alias or, where it may be
-    /// `complete`, the labels as [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
-    pub(crate) fn find<'k>(
+    /// Looks up each of `given` by its leading labels and stops at the first that nobody knows; with a series comes the
+    /// length of these labels. They are an alias or, where they may be `complete`, labels as
+    /// [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
+    pub(crate) fn find(
         &self,
-        keys: impl Iterator<Item = &'k [u8]>,
+        given: &[TimeSeries<'_>],
         complete: bool,
-        found: &mut Vec<Arc<SeriesData>>,
+        found: &mut Vec<(Arc<SeriesData>, usize)>,
     ) {
         let inner = self.lock();
-        let by_alias = |key: &[u8]| inner.aliases.get(key).map(|alias| &alias.0);
-        let by_labels =
-            |key: &[u8]| if complete { inner.index.get(key).map(|labels| &labels.0) } else { None };
-        found.extend(keys.map_while(|key| by_labels(key).or_else(|| by_alias(key)).cloned()));
+        for one in given {
+            // most callers push the same series in the same order, so the next is the one that was registered next
+            let next = found.last().and_then(|(last, _)| inner.pages.get(last.id.wrapping_add(1)));
+            let known =
+                next.and_then(|next| Some((next, next.leads(one.bytes(), complete)?))).or_else(|| {
+                    let labels = one.leading_labels().ok()?;
+                    Some((inner.find(labels, complete)?, labels.len()))
+                });
+            let Some((series, len)) = known else { return };
+            found.push((series.clone(), len));
+        }
     }
 
     /// Lets `given` lead to `series` in [`Registry::find`] as long as the series stays: how many bytes all series take now.
@@ -348,6 +367,11 @@ impl Registry {
 }
 
 impl Inner {
+    fn find(&self, labels: &[u8], complete: bool) -> Option<&Arc<SeriesData>> {
+        let exact = if complete { self.index.get(labels) } else { None };
+        exact.map(|s| &s.0).or_else(|| self.aliases.get(labels).map(|s| &s.0))
+    }
+
     fn insert(&mut self, labels: Box<[u8]>) -> Arc<SeriesData> {
         let id = self.free.pop().unwrap_or_else(|| {
             self.next += 1;
