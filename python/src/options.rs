@@ -1,7 +1,7 @@
 //! Keyword arguments to options: every key of the option table, by the names Python can write.
 
 use crate::errors::{OrRaise, exception};
-use promwrite_core::config::{Config, Faces, OPTIONS, key_of_keyword, python_keywords};
+use promwrite_core::config::{Config, Faces, OPTIONS, check_face, key_of_keyword, python_keywords};
 use promwrite_core::error::Error;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -35,7 +35,7 @@ pub fn read(
         }
     }
     for (key, _) in &pairs {
-        check_face(py, key, face)?;
+        check_face(key, face).or_raise(py)?;
     }
     let config = Config::from_pairs(pairs.iter().map(|(k, v)| (k, v))).or_raise(py)?;
     Ok(Options { pairs, config })
@@ -82,25 +82,6 @@ fn short(name: &str) -> Option<&'static str> {
         _ => false,
     };
     OPTIONS.iter().map(|option| option.key).find(|key| last(key))
-}
-
-/// An option that would be passed over in silence is refused.
-fn check_face(py: Python<'_>, key: &str, face: Faces) -> PyResult<()> {
-    let of = OPTIONS.iter().find(|option| match option.key.strip_suffix("NAME") {
-        Some(prefix) => key.starts_with(prefix),
-        None => option.key == key,
-    });
-    match of {
-        Some(option) if option.faces != Faces::Both && option.faces != face => {
-            let rule = match face {
-                Faces::Writer => "an option of Pusher and Handler, without meaning for a Writer",
-                _ => "an option of Writer, without meaning here",
-            };
-            let field = key.to_owned().into();
-            Err(exception(py, &Error::Invalid { field, value: "***".into(), rule: rule.into() }))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn mapping<'py>(

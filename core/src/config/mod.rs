@@ -10,7 +10,7 @@ mod table;
 mod tests;
 
 pub use doc::{python_keywords, reference_page};
-pub use table::{Faces, OPTIONS, OptionSpec, key_of_keyword};
+pub use table::{Faces, OPTIONS, OptionSpec, check_face, key_of_keyword};
 
 use crate::error::{Error, Result, shown};
 use crate::input::labels::NameScheme;

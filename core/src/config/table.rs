@@ -195,6 +195,24 @@ pub fn key_of_keyword(keyword: &str) -> Option<&'static str> {
     OPTIONS.iter().find(|option| option.keyword() == keyword).map(|option| option.key)
 }
 
+/// Refuses an option that `face` would pass over in silence. A key that is no option is [`Config::set`]'s to refuse.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the option; its value is not shown, because it may be a secret.
+pub fn check_face(key: &str, face: Faces) -> Result<()> {
+    match find(key) {
+        Some((option, _)) if option.faces != Faces::Both && option.faces != face => {
+            let rule = match face {
+                Faces::Writer => "an option of Pusher and Handler, without meaning for a Writer",
+                _ => "an option of Writer, without meaning here",
+            };
+            let field = key.to_owned().into();
+            Err(Error::Invalid { field, value: "***".into(), rule: rule.into() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The key that looks most like `key`, whole or by its last part, if it looks like any.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     // a mistyped key is not this long, and the distance takes the product of the lengths
@@ -262,7 +280,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     unset("basic_auth.username_env", Kind::SecretEnv(|c| &mut c.username), Both,
         "Environment variable that holds the user; read again after a 401."),
     unset("basic_auth.password", Kind::Secret(|c| &mut c.password), Both,
-        "Password of basic authentication; empty if none is given. It cannot be pickled."),
+        "Password of basic authentication; empty if none is given. It leaves this process in requests alone."),
     unset("basic_auth.password_file", Kind::SecretFile(|c| &mut c.password), Both,
         "File that holds the password; read again after a 401."),
     unset("basic_auth.password_env", Kind::SecretEnv(|c| &mut c.password), Both,
@@ -270,13 +288,13 @@ pub const OPTIONS: &[OptionSpec] = &[
     row("authorization.type", Kind::Text(|c, v| c.scheme = v.to_owned()), "Bearer", Both,
         "Scheme of the Authorization header that carries authorization.credentials."),
     unset("authorization.credentials", Kind::Secret(|c| &mut c.credentials), Both,
-        "Token of the Authorization header. It cannot be pickled."),
+        "Token of the Authorization header. It leaves this process in requests alone."),
     unset("authorization.credentials_file", Kind::SecretFile(|c| &mut c.credentials), Both,
         "File that holds the token; read again after a 401."),
     unset("authorization.credentials_env", Kind::SecretEnv(|c| &mut c.credentials), Both,
         "Environment variable that holds the token; read again after a 401."),
     unset("headers.NAME", Kind::Header, Both,
-        "Header NAME of every request, such as X-BK-TOKEN or X-Scope-OrgID. Taken for a secret, so it cannot be pickled; headers that promwrite sets are refused."),
+        "Header NAME of every request, such as X-BK-TOKEN or X-Scope-OrgID. Taken for a secret; headers that promwrite sets are refused."),
     unset("headers_file.NAME", Kind::HeaderFile, Both,
         "File that holds the value of header NAME; read again after a 401."),
     unset("headers_env.NAME", Kind::HeaderEnv, Both,

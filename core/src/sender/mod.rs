@@ -10,7 +10,7 @@ mod registry;
 pub use exit::{Exit, host_flushes_at_exit};
 pub use flush::Flush;
 pub(crate) use registry::prune;
-pub use registry::{all, has_log, report_all, start_flush_all, take_log};
+pub use registry::{all, finish_close_all, has_log, report_all, start_close_all, start_flush_all, take_log};
 
 use crate::clock::{Clock, Mono};
 use crate::config::Config;

@@ -2,7 +2,7 @@
 
 use super::flush::Flush;
 use super::{Report, Sender, lock};
-use crate::ledger::Event;
+use crate::ledger::{Dropped, Event};
 use crate::sys::ForkCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -73,6 +73,23 @@ pub fn all() -> Vec<Arc<Sender>> {
 #[must_use]
 pub fn start_flush_all(timeout: Duration) -> Flush {
     Flush::start(all(), timeout)
+}
+
+/// Starts to close every sender of this process: as [`start_flush_all`], and no more is accepted.
+#[must_use]
+pub fn start_close_all(timeout: Duration) -> Flush {
+    Flush::start_close(all(), timeout)
+}
+
+/// Gives up what [`start_close_all`] did not deliver and says, sender by sender, what happened since the last report of
+/// whatever kind.
+#[must_use]
+pub fn finish_close_all(flush: &Flush) -> Vec<Report> {
+    let senders = flush.parts.iter().map(|(sender, _)| sender);
+    for sender in senders.clone() {
+        sender.clear(Dropped::Shutdown);
+    }
+    senders.map(|sender| sender.since(&sender.told)).collect()
 }
 
 /// What every sender did since the last call of this function.

@@ -2,13 +2,14 @@
 
 use super::Shared;
 use crate::error::{Error, Result};
+use crate::input::labels::METRIC_NAME;
 use crate::input::series::{Meta, SeriesData};
 use crate::input::timestamp::check_timestamp;
 use crate::pending::queue::{Nudge, Queue, now_stamp};
 use crate::sender::Sender;
 use crate::sys::{self, ForkCell};
 use crate::wire::v1::decode_labels;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A prepared label set. Clones are the same series.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ struct SeriesInner {
     writer: Arc<Shared>,
     /// Encoded: a forked child registers them anew.
     labels: Box<[u8]>,
-    meta: Option<(Box<str>, Meta)>,
+    meta: Mutex<Option<(Box<str>, Meta)>>,
     local: ForkCell<Registered>,
 }
 
@@ -45,11 +46,16 @@ impl SeriesInner {
         }
     }
 
+    fn meta(&self) -> MutexGuard<'_, Option<(Box<str>, Meta)>> {
+        // whole at every instant: it is only ever replaced
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[cold]
     fn register(&self) -> Result<&Registered> {
         self.local.get_or_try_init(|| {
             let local = self.writer.local()?;
-            let family = self.meta.as_ref().map(|(name, meta)| local.queue.describe(name, meta.clone()));
+            let family = self.meta().as_ref().map(|(name, meta)| local.queue.describe(name, meta.clone()));
             let data = local.queue.register(&self.labels, family.as_ref());
             let data = data.map_err(|e| local.sender.closed(e))?;
             Ok(Registered { data, queue: local.queue.clone(), sender: local.sender.clone() })
@@ -81,9 +87,23 @@ impl Series {
         labels: Box<[u8]>,
         meta: Option<(Box<str>, Meta)>,
     ) -> Result<Self> {
-        let inner = SeriesInner { writer, labels, meta, local: ForkCell::new() };
+        let inner = SeriesInner { writer, labels, meta: Mutex::new(meta), local: ForkCell::new() };
         inner.local()?;
         Ok(Series { inner: Arc::new(inner) })
+    }
+
+    /// Tells the receiver the metric's type, help and unit, once a minute; a change is told at once. The same for every
+    /// series of this metric.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn describe(&self, meta: Meta) -> Result<()> {
+        let name = self.labels().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
+        *self.inner.meta() = Some((name.into(), meta.clone()));
+        let local = self.inner.local()?;
+        let family = local.queue.describe(name, meta);
+        local.queue.register(&self.inner.labels, Some(&family)).map_err(|e| local.sender.closed(e))?;
+        Ok(())
     }
 
     /// Records `value` as the series' value now, as a scrape at this moment would see it: for a counter the total so far,
