@@ -509,3 +509,6 @@ impl<'a> MetricMetadata<'a> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

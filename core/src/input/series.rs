@@ -500,4 +500,55 @@ mod tests {
         registry.describe("up", meta("b"));
         assert!(family.take_due(72, 132) && &*family.meta().help == "b");
     }
+
+    #[test]
+    fn other_bytes_lead_to_a_series_as_long_as_it_stays() {
+        let registry = Registry::new();
+        let series = registry.register(&labels("up", 1), None, 1000).unwrap().0;
+        let (bytes, given) = (registry.bytes(), [&labels("up", 1)[..], &labels("up", 1)[..]].concat());
+        let find = |given: &[u8], complete| {
+            let mut found = Vec::new();
+            registry.find(&[TimeSeries::alone(given), TimeSeries::alone(given)], complete, &mut found);
+            found.iter().for_each(|(_, len)| assert_eq!(*len, given.len()));
+            found.into_iter().map(|(series, _)| series.id()).collect::<Vec<_>>()
+        };
+        assert_eq!((find(&given, true).len(), find(series.labels(), false).len()), (0, 0));
+        assert_eq!(registry.alias(&given, &series, bytes + given.len()), None, "no room");
+        let more = registry.alias(&given, &series, 10_000).unwrap();
+        assert_eq!((more, series.bytes()), (registry.bytes(), registry.bytes()));
+        assert!(more > bytes);
+        assert_eq!(registry.alias(series.labels(), &series, 10_000), None, "one alias a series");
+        let id = series.id();
+        assert_eq!(
+            (find(&given, false), find(&given, true), find(series.labels(), true)),
+            (vec![id; 2], vec![id; 2], vec![id; 2])
+        );
+        assert_eq!(find(series.labels(), false), [], "labels of ours are no alias");
+        assert_eq!(registry.sweep(9, true), 0);
+        drop(series);
+        assert_eq!((registry.sweep(9, true), registry.bytes()), (1, 0));
+        assert_eq!(find(&given, false), []);
+    }
+
+    #[test]
+    fn the_series_registered_next_is_taken_only_where_its_labels_stand() {
+        let registry = Registry::new();
+        let all: Vec<_> =
+            (0..600).map(|n| registry.register(&labels("m", n), None, 1000).unwrap().0).collect();
+        let find = |order: &[usize]| {
+            let given: Vec<_> = order.iter().map(|n| TimeSeries::alone(all[*n].labels())).collect();
+            let mut found = Vec::new();
+            registry.find(&given, true, &mut found);
+            let found: Vec<_> = found.iter().map(|(series, _)| series.id()).collect();
+            assert_eq!(found, order.iter().map(|n| all[*n].id()).collect::<Vec<_>>());
+        };
+        find(&(0..600).collect::<Vec<_>>());
+        find(&(0..600).rev().collect::<Vec<_>>());
+        find(&[5, 6, 6, 7, 300, 301, 599, 0]);
+        // longer by a label than the one that is guessed
+        let longer = [all[1].labels(), all[2].labels()].concat();
+        let mut found = Vec::new();
+        registry.find(&[TimeSeries::alone(all[0].labels()), TimeSeries::alone(&longer)], true, &mut found);
+        assert_eq!(found.len(), 1);
+    }
 }

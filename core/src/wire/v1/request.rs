@@ -101,3 +101,6 @@ fn compress(plain: &[u8], out: &mut [u8]) -> Result<usize> {
     let packed = kept.ok().flatten().unwrap_or_else(|| snap::raw::Encoder::new().compress(plain, out));
     packed.map_err(|error| Error::Internal { place: "snappy".into(), message: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;
