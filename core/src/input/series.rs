@@ -281,15 +281,18 @@ impl Registry {
         found: &mut Vec<(Arc<SeriesData>, usize)>,
     ) {
         let inner = self.lock();
+        // most callers push the same series in the same order, so that the next is the one that was registered next
+        let mut in_order = true;
         for one in given {
-            // most callers push the same series in the same order, so the next is the one that was registered next
-            let next = found.last().and_then(|(last, _)| inner.pages.get(last.id.wrapping_add(1)));
-            let known =
-                next.and_then(|next| Some((next, next.leads(one.bytes(), complete)?))).or_else(|| {
-                    let labels = one.leading_labels().ok()?;
-                    Some((inner.find(labels, complete)?, labels.len()))
-                });
+            let next = found.last().map_or(0, |(last, _)| last.id.wrapping_add(1));
+            let guess = if in_order { inner.pages.get(next) } else { None };
+            let known = guess.and_then(|guess| Some((guess, guess.leads(one.bytes(), complete)?)));
+            let known = known.or_else(|| {
+                let labels = one.leading_labels().ok()?;
+                Some((inner.find(labels, complete)?, labels.len()))
+            });
             let Some((series, len)) = known else { return };
+            in_order = series.id == next;
             found.push((series.clone(), len));
         }
     }
