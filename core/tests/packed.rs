@@ -224,9 +224,9 @@ fn a_series_is_prepared_from_labels_in_any_order() {
     assert_eq!(pair.held().len(), 1);
     for (bytes, message) in [
         (series(&[("__name__", "up")], &[(1.0, NOW)]).encode_to_vec(), "must be labels alone"),
-        (labels(&[("a", "1")]), "must have a label __name__"),
+        (labels(&[("a", "1")]), "labels: \"\" is refused: must have a label __name__"),
         (labels(&[("__name__", "up"), ("a-b", "1")]), "label name: \"a-b\""),
-        (vec![0x0a, 3], "byte 1 is refused"),
+        (vec![0x0a, 3], "labels: byte 1 is refused: a length must not pass the end of its message"),
     ] {
         let error = pair.writer.series_from_labels(&bytes).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");

@@ -16,11 +16,14 @@ pub(crate) struct Fault {
     rule: &'static str,
 }
 
+/// How errors name what is read here: the argument's name in C.
+pub(crate) const PACKED: &str = "packed";
+
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let place = fault.series.map(|n| format!(" (series {n}, counted from 0)")).unwrap_or_default();
         let value = format!("byte {}", fault.at);
-        Error::Invalid { field: "packed".into(), value, rule: format!("{}{place}", fault.rule).into() }
+        Error::Invalid { field: PACKED.into(), value, rule: format!("{}{place}", fault.rule).into() }
     }
 }
 
@@ -379,9 +382,14 @@ impl<'a> TimeSeries<'a> {
         }
     }
 
+    /// Its number for messages, none where there is no request around it: in one, nothing begins at offset 0.
+    pub(crate) fn place(&self) -> Option<usize> {
+        (self.message.at > 0).then_some(self.number)
+    }
+
     #[cold]
     fn locate(&self, fault: Fault) -> Fault {
-        Fault { series: Some(self.number), ..fault }
+        Fault { series: self.place(), ..fault }
     }
 }
 

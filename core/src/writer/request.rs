@@ -4,7 +4,7 @@ use super::{Local, Series, Shared, Writer};
 use crate::error::{Error, Result};
 use crate::input::exposition::MetricType;
 use crate::input::labels::{Labels, METRIC_NAME};
-use crate::input::request::{Beside, Entry, MetricMetadata, Request, TimeSeries};
+use crate::input::request::{Beside, Entry, MetricMetadata, PACKED, Request, TimeSeries};
 use crate::input::series::{Meta, SeriesData};
 use crate::input::timestamp::check_timestamp;
 use crate::pending::queue::now_stamp;
@@ -56,14 +56,13 @@ impl Writer {
     /// [`Writer::series`].
     pub fn series_from_labels(&self, labels: &[u8]) -> Result<Series> {
         let given = TimeSeries::alone(labels);
-        let mut samples = false;
-        let beside = given.samples(0, |_, _| samples = true)?;
-        if samples || beside.exemplars || beside.histograms {
-            let rule = "must be labels alone, without samples, exemplars and histograms";
-            return Err(Error::invalid("packed", shown_series(&given), rule));
-        }
         let mut pairs = Vec::new();
-        let labels = read_labels(&given, &self.shared, &mut pairs)?;
+        let labels = read_labels_alone(&given, &self.shared, &mut pairs).map_err(|error| match error {
+            Error::Invalid { field, value, rule } if field == PACKED => {
+                Error::Invalid { field: "labels".into(), value, rule }
+            }
+            other => other,
+        })?;
         Series::new(self.shared.clone(), encode_labels(&labels), None)
     }
 }
@@ -211,8 +210,7 @@ fn read_labels<'a>(
     pairs.clear();
     given.labels(|name, value| pairs.push((name, value)))?;
     let Some(at) = pairs.iter().position(|(name, _)| *name == METRIC_NAME) else {
-        let value = format!("series {}, counted from 0", given.number);
-        return Err(Error::invalid("packed", value, "must have a label __name__"));
+        return Err(Error::invalid(PACKED, shown_series(given), "must have a label __name__"));
     };
     let (_, name) = pairs.remove(at);
     if pairs.iter().any(|(name, _)| *name == METRIC_NAME) {
@@ -225,17 +223,32 @@ fn read_labels<'a>(
 #[cold]
 fn lost(series: &TimeSeries<'_>, beside: Beside) -> Error {
     let what = if beside.histograms { "native histograms" } else { "exemplars" };
-    Error::invalid("packed", shown_series(series), format!("must have no {what}, which are not sent yet"))
+    Error::invalid(PACKED, shown_series(series), format!("must have no {what}, which are not sent yet"))
 }
 
-/// A series for messages: its number and, as far as it can be read, its name.
+/// The labels of a series that has nothing else.
+fn read_labels_alone<'a>(
+    given: &TimeSeries<'a>,
+    shared: &'a Shared,
+    pairs: &mut Vec<(&'a str, &'a str)>,
+) -> Result<Labels<'a>> {
+    let mut samples = false;
+    let beside = given.samples(0, |_, _| samples = true)?;
+    if samples || beside.exemplars || beside.histograms {
+        let rule = "must be labels alone, without samples, exemplars and histograms";
+        return Err(Error::invalid(PACKED, shown_series(given), rule));
+    }
+    read_labels(given, shared, pairs)
+}
+
+/// A series for messages: its number and its name, as far as it has them.
 fn shown_series(series: &TimeSeries<'_>) -> String {
-    let mut shown = format!("series {}, counted from 0", series.number);
+    let number = series.place().map(|number| format!("series {number}, counted from 0"));
+    let mut parts: Vec<String> = number.into_iter().collect();
     let _ = series.labels(|name, value| {
         if name == METRIC_NAME {
-            shown.push_str(", ");
-            shown.push_str(value);
+            parts.push(value.to_owned());
         }
     });
-    shown
+    parts.join(", ")
 }
