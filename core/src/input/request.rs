@@ -16,11 +16,14 @@ pub(crate) struct Fault {
     rule: &'static str,
 }
 
+/// How errors name what is read here: the argument's name in C.
+pub(crate) const PACKED: &str = "packed";
+
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let place = fault.series.map(|n| format!(" (series {n}, counted from 0)")).unwrap_or_default();
         let value = format!("byte {}", fault.at);
-        Error::Invalid { field: "packed".into(), value, rule: format!("{}{place}", fault.rule).into() }
+        Error::Invalid { field: PACKED.into(), value, rule: format!("{}{place}", fault.rule).into() }
     }
 }
 
@@ -240,18 +243,18 @@ pub(crate) struct TimeSeries<'a> {
 }
 
 /// What [`TimeSeries::samples`] found beside the samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found<'a> {
-    /// All label fields as they stand, where they stand together at the beginning as every encoder writes them; otherwise
-    /// nothing. Not looked into.
-    pub(crate) labels: &'a [u8],
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Beside {
+    /// Whether there are labels behind those at the beginning.
+    pub(crate) labels: bool,
     /// Whether there is an exemplar.
     pub(crate) exemplars: bool,
     /// Whether there is a native histogram.
     pub(crate) histograms: bool,
 }
 
-const LABEL_KEY: u8 = 0x0a;
+/// The key of the field `labels`.
+pub(crate) const LABEL_KEY: u8 = 0x0a;
 
 impl<'a> TimeSeries<'a> {
     /// Bytes that are the fields of a series without a request around them.
@@ -269,36 +272,43 @@ impl<'a> TimeSeries<'a> {
         self.message.at
     }
 
-    /// Hands each sample to `take`: value bits as given, time in ms.
-    #[inline]
-    pub(crate) fn samples(&self, take: impl FnMut(f64, i64)) -> Read<Found<'a>> {
-        self.read_samples(take).map_err(|f| self.locate(f))
-    }
-
-    #[inline]
-    fn read_samples(&self, mut take: impl FnMut(f64, i64)) -> Read<Found<'a>> {
+    /// The label fields at the beginning as they stand: all there are, as every encoder writes them, unless
+    /// [`TimeSeries::samples`] finds more. Not looked into.
+    pub(crate) fn leading_labels(&self) -> Read<&'a [u8]> {
         let mut rest = self.message;
         while rest.bytes.get(rest.at) == Some(&LABEL_KEY) {
             rest.at += 1;
-            rest.block()?;
+            rest.block().map_err(|f| self.locate(f))?;
         }
-        let labels = &self.message.bytes[self.message.at..rest.at];
-        let mut found = Found { labels, exemplars: false, histograms: false };
+        Ok(&self.message.bytes[self.message.at..rest.at])
+    }
+
+    /// Hands each sample to `take`: value bits as given, time in ms. The first `skip` bytes are labels and were read.
+    #[inline]
+    pub(crate) fn samples(&self, skip: usize, take: impl FnMut(f64, i64)) -> Read<Beside> {
+        self.read_samples(skip, take).map_err(|f| self.locate(f))
+    }
+
+    #[inline]
+    fn read_samples(&self, skip: usize, mut take: impl FnMut(f64, i64)) -> Read<Beside> {
+        let mut rest = self.message;
+        rest.at += skip;
+        let mut beside = Beside::default();
         loop {
             if let Some((value, time)) = usual_sample(rest.content()) {
                 take(value, time);
                 rest.at += USUAL_SAMPLE;
                 continue;
             }
-            let Some(field) = rest.next()? else { return Ok(found) };
+            let Some(field) = rest.next()? else { return Ok(beside) };
             match field.number {
-                1 => found.labels = field.block().map(|_| &[][..])?,
+                1 => beside.labels = field.block().map(|_| true)?,
                 2 => {
                     let (value, time) = sample(field.block()?)?;
                     take(value, time);
                 }
-                3 => found.exemplars = field.block().map(|_| true)?,
-                4 => found.histograms = field.block().map(|_| true)?,
+                3 => beside.exemplars = field.block().map(|_| true)?,
+                4 => beside.histograms = field.block().map(|_| true)?,
                 _ => {}
             }
         }
@@ -372,9 +382,14 @@ impl<'a> TimeSeries<'a> {
         }
     }
 
+    /// Its number for messages, none where there is no request around it: in one, nothing begins at offset 0.
+    pub(crate) fn place(&self) -> Option<usize> {
+        (self.message.at > 0).then_some(self.number)
+    }
+
     #[cold]
     fn locate(&self, fault: Fault) -> Fault {
-        Fault { series: Some(self.number), ..fault }
+        Fault { series: self.place(), ..fault }
     }
 }
 
@@ -502,3 +517,6 @@ impl<'a> MetricMetadata<'a> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

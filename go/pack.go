@@ -1,0 +1,133 @@
+//go:build cgo
+
+package promwrite
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+	"sync"
+)
+
+// The packed form of series is the standard message itself, an uncompressed prometheus.WriteRequest of remote write 1.0:
+// fields of length 10 = (1, bytes), 18 = (2, bytes), values 9 = (1, 64 bits), 16 = (2, varint).
+// As gogo/protobuf does, empty strings and zeros are left out, except -0, whose bits are not zero.
+const (
+	tagFirst     = 1<<3 | 2 // series of a request, label of a series, name of a label
+	tagSecond    = 2<<3 | 2 // sample of a series, value of a label
+	tagValue     = 1<<3 | 1
+	tagTimestamp = 2 << 3
+)
+
+func varintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
+
+// fieldSize is the size of a string field, which is left out when it is empty.
+func fieldSize(s string) int {
+	if s == "" {
+		return 0
+	}
+	return 1 + varintSize(uint64(len(s))) + len(s)
+}
+
+func appendField(b []byte, tag byte, s string) []byte {
+	switch n := len(s); {
+	case n == 0:
+		return b
+	case n < 0x80:
+		b = append(b, tag, byte(n))
+	default:
+		b = binary.AppendUvarint(append(b, tag), uint64(n))
+	}
+	return append(b, s...)
+}
+
+func appendLength(b []byte, tag byte, n int) []byte {
+	if n < 0x80 {
+		return append(b, tag, byte(n))
+	}
+	return binary.AppendUvarint(append(b, tag), uint64(n))
+}
+
+func labelSize(l *Label) int { return fieldSize(l.Name) + fieldSize(l.Value) }
+
+// labelsSize is the size of labels as fields of a series.
+func labelsSize(labels []Label) int {
+	size := 0
+	for i := range labels {
+		n := labelSize(&labels[i])
+		size += 1 + varintSize(uint64(n)) + n
+	}
+	return size
+}
+
+func appendLabel(b []byte, name, value string) []byte {
+	b = appendLength(b, tagFirst, fieldSize(name)+fieldSize(value))
+	return appendField(appendField(b, tagFirst, name), tagSecond, value)
+}
+
+func appendLabels(b []byte, labels []Label) []byte {
+	for i := range labels {
+		b = appendLabel(b, labels[i].Name, labels[i].Value)
+	}
+	return b
+}
+
+// appendSample adds a sample as a field of a series.
+func appendSample(b []byte, value float64, timestampMs int64) []byte {
+	size := sampleSize(value, timestampMs)
+	b = append(b, tagSecond, byte(size))
+	if v := math.Float64bits(value); v != 0 {
+		b = binary.LittleEndian.AppendUint64(append(b, tagValue), v)
+	}
+	if timestampMs != 0 {
+		b = binary.AppendUvarint(append(b, tagTimestamp), uint64(timestampMs))
+	}
+	return b
+}
+
+// sampleSize is the size of a sample without tag and length.
+func sampleSize(value float64, timestampMs int64) int {
+	size := 0
+	if math.Float64bits(value) != 0 {
+		size = 9
+	}
+	if timestampMs != 0 {
+		size += 1 + varintSize(uint64(timestampMs))
+	}
+	return size
+}
+
+// appendRequest adds series as the fields of a request.
+func appendRequest(b []byte, series []TimeSeries) []byte {
+	for i := range series {
+		s := &series[i]
+		// as castai/promwrite has it, the zero time included
+		timestampMs := s.Sample.Time.UnixNano() / 1e6
+		size := labelsSize(s.Labels) + 2 + sampleSize(s.Sample.Value, timestampMs)
+		b = slices.Grow(b, size+1+binary.MaxVarintLen64)
+		b = appendLength(b, tagFirst, size)
+		b = appendSample(appendLabels(b, s.Labels), s.Sample.Value, timestampMs)
+	}
+	return b
+}
+
+// buffer is memory for packed requests and bodies that is used again.
+type buffer struct{ b []byte }
+
+// keep is the largest buffer that goes back to the pool, because one huge request must not cost its memory for ever.
+const keep = 8 << 20
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+func getBuffer() *buffer {
+	b := buffers.Get().(*buffer)
+	b.b = b.b[:0]
+	return b
+}
+
+func (b *buffer) release() {
+	if cap(b.b) <= keep {
+		buffers.Put(b)
+	}
+}
