@@ -129,8 +129,8 @@ def test_eight_threads(built: Built, kind: str) -> None:
         assert all_held(receiver) == dict.fromkeys(series, samples)
 
 
-# Forks are not sanitized, because AddressSanitizer's own allocator is no good after one: it stays locked for ever where the
-# sending thread was just in it.
+# Forks are not sanitized, because AddressSanitizer's own allocator is no good after one: it stays locked for ever where
+# the sending thread was just in it.
 @pytest.mark.parametrize("kind", ["plain", "valgrind"])
 def test_a_fork(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
