@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"testing"
@@ -76,51 +75,6 @@ func TestTenThousandFlushesNeedFewThreads(t *testing.T) {
 	t.Logf("%d threads; the last of %d saw the cancel after %v", threads, waiting, slowest)
 	if threads >= 64 {
 		t.Errorf("%d threads", threads)
-	}
-}
-
-// A handle takes 32 bytes at least, so that so many leaked ones would show.
-func TestHandlesAreFreed(t *testing.T) {
-	const url = "http://127.0.0.1:1/api/v1/write"
-	w := newTestWriter(t, url)
-	for name, c := range map[string]struct {
-		n    int
-		make func() error
-	}{
-		"series":  {50_000, func() error { return second(w.Series("a", Label{"b", "c"})) }},
-		"doers":   {20_000, func() error { return second(NewDoer()) }},
-		"reports": {50_000, func() error { return second(w.Stats()) }},
-		"waits":   {50_000, func() error { return second(w.Flush(context.Background())) }},
-		"writers": {3_000, func() error { return second(NewWriter(url)) }},
-		"errors": {50_000, func() error {
-			if w.Append("b c", 1) == nil {
-				return errors.New("no error")
-			}
-			return nil
-		}},
-	} {
-		round := func() int {
-			for i := range c.n {
-				must(t, c.make())
-				if i%1000 == 0 {
-					// C's memory hastens no collection
-					waitForCleanups()
-				}
-			}
-			debug.FreeOSMemory()
-			return status(t, "VmRSS")
-		}
-		// the first round fills the free lists of malloc
-		_ = round()
-		before, goroutines := round(), runtime.NumGoroutine()
-		grown := round() - before
-		t.Logf("%d %s: %d kB", c.n, name, grown)
-		if grown > 1024 {
-			t.Errorf("%d %s: grew by %d kB", c.n, name, grown)
-		}
-		if n := runtime.NumGoroutine(); n > goroutines {
-			t.Errorf("%s: %d goroutines, then %d", name, goroutines, n)
-		}
 	}
 }
 
@@ -252,8 +206,7 @@ func TestShutdown(t *testing.T) {
 		want int
 	}{
 		"shutdown": {nil, 1},
-		// Go runs no exit hook
-		"without": {nil, 0},
+		"without": {nil, deliveredWithoutShutdown},
 		"dead":    {object{"hold": true}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -261,7 +214,9 @@ func TestShutdown(t *testing.T) {
 			binary, err := os.Executable()
 			must(t, err)
 			cmd := exec.CommandContext(soon(t), binary)
-			cmd.Env = append(os.Environ(), "PROMWRITE_CHILD="+name, "PROMWRITE_URL="+r.url)
+			cmd.Env = append(os.Environ(), "PROMWRITE_CHILD="+name, "PROMWRITE_URL="+r.url,
+				// the race detector would keep the process for a second
+				"GORACE=atexit_sleep_ms=0")
 			if out, err := cmd.CombinedOutput(); err != nil || len(out) != 0 {
 				t.Fatalf("%v: %s", err, out)
 			}
