@@ -8,11 +8,16 @@ BUILT := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # Where the real servers lie; another place lets several work trees share them.
 export PROMWRITE_SERVERS ?= $(CURDIR)/target/servers
 export PROMWRITE_RECEIVER := $(BUILT)/debug/promwrite-receiver
+# What is made of the C library, always at one place, because `sudo make install` knows no CARGO_TARGET_DIR.
+export PROMWRITE_CAPI ?= $(CURDIR)/target/capi
+# The agents of the contract tests.
+export PROMWRITE_CONTRACT ?= $(CURDIR)/target/contract
+GO_MODULES := go examples/go tests/gopeers tests/contract/agents/go
 # The same interpreter for every cargo call, because PyO3 is built again when it changes.
 export PYO3_PYTHON := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build rust package check servers lint test bench demo wheel lock clean
+.PHONY: help prerequisites build rust package capi install uninstall agents check servers lint test bench demo wheel lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -32,21 +37,37 @@ rust: $(VENV)/stamp
 package: $(VENV)/stamp
 	PATH="$(BIN):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./python
 
-build: rust package ## the Rust crates, and the Python package in target/venv
+capi: prerequisites ## the C library in target/capi
+	PYTHON='$(PYTHON)' capi/build.sh '$(PROMWRITE_CAPI)'
 
-check: rust package ## every test that needs no real server
+build: rust package capi ## the Rust crates, the Python package in target/venv, the C library in target/capi
+
+install: ## copies the built C library below PREFIX=/usr/local; LIBDIR= DESTDIR=
+uninstall: ## removes what install copied
+install uninstall:
+	@PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' capi/install.sh $@
+
+agents: rust capi
+	tests/contract/build.sh '$(PROMWRITE_CONTRACT)'
+
+check: rust package agents ## every test that needs no real server
+	@PYTHON='$(PYTHON)' tests/prerequisites.sh tests
 	cargo test --workspace --locked --quiet
+	cd go && go test ./...
 	$(BIN)/python -m pytest -m 'not servers'
 
 servers: ## Prometheus, Pushgateway and VictoriaMetrics, new and old, in target/servers
 	@PYTHON='$(PYTHON)' tests/prerequisites.sh servers
 	tests/servers/build.sh '$(PROMWRITE_SERVERS)'
 
-test: servers rust package ## everything, real servers included
+test: servers rust package agents ## everything, real servers included
 	cargo test --workspace --locked --quiet
+	cd go && go test -race ./...
+	cd go && GOEXPERIMENT=cgocheck2 go test ./...
+	cd tests/gopeers && go test ./...
 	$(BIN)/python -m pytest
 
-lint: package ## format, lints and types
+lint: package capi ## format, lints and types
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --locked -p promwrite-core -p promwrite-receiver
@@ -54,6 +75,9 @@ lint: package ## format, lints and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest promwrite._promwrite
+	test -z "$$(gofmt -l $(GO_MODULES) | tee /dev/stderr)"
+	cd tests/gotools && go build -o ../../target/staticcheck honnef.co/go/tools/cmd/staticcheck
+	for module in $(GO_MODULES); do (cd $$module && go vet ./... && '$(CURDIR)/target/staticcheck' ./...) || exit 1; done
 
 bench: package ## the speed table, as ratios measured in one run
 	cargo bench --locked -p promwrite-core

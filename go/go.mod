@@ -1,3 +1,18 @@
 module github.com/promwrite/promwrite/go
 
 go 1.24
+
+require (
+	github.com/prometheus/client_golang v1.20.0 // push and promgather have its types in their API; the oldest that common v0.56 takes
+	github.com/prometheus/client_model v0.6.1 // tests build metric families
+	github.com/prometheus/common v0.56.0 // its expfmt likewise; the oldest with both NewFormat and the FmtText of vendors' pages
+)
+
+require (
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/procfs v0.15.1 // indirect
+	golang.org/x/sys v0.22.0 // indirect
+	google.golang.org/protobuf v1.34.2 // indirect
+)

@@ -56,7 +56,7 @@
  */
 #define PROMWRITE_OPTION_BASIC_AUTH_USERNAME_ENV "basic_auth.username_env"
 /**
- * Password of basic authentication; empty if none is given. It cannot be pickled (secret).
+ * Password of basic authentication; empty if none is given. It leaves this process in requests alone (secret).
  */
 #define PROMWRITE_OPTION_BASIC_AUTH_PASSWORD "basic_auth.password"
 /**
@@ -72,7 +72,7 @@
  */
 #define PROMWRITE_OPTION_AUTHORIZATION_TYPE "authorization.type"
 /**
- * Token of the Authorization header. It cannot be pickled (secret).
+ * Token of the Authorization header. It leaves this process in requests alone (secret).
  */
 #define PROMWRITE_OPTION_AUTHORIZATION_CREDENTIALS "authorization.credentials"
 /**
@@ -84,7 +84,7 @@
  */
 #define PROMWRITE_OPTION_AUTHORIZATION_CREDENTIALS_ENV "authorization.credentials_env"
 /**
- * Header NAME of every request, such as X-BK-TOKEN or X-Scope-OrgID. Taken for a secret, so it cannot be pickled; headers that promwrite sets are refused (secret).
+ * Header NAME of every request, such as X-BK-TOKEN or X-Scope-OrgID. Taken for a secret; headers that promwrite sets are refused (secret).
  */
 #define PROMWRITE_OPTION_HEADERS_PREFIX "headers."
 /**
@@ -349,7 +349,8 @@ typedef struct promwrite_report promwrite_report;
 typedef struct promwrite_series promwrite_series;
 
 /**
- * A flush or a close under way, made by a `_start`. Freed by `promwrite_wait_free`.
+ * A flush or a close under way, made by a `_start`. Freed by `promwrite_wait_free`. It belongs to the process that made it: in a
+ * forked child there is nothing to wait for.
  */
 typedef struct promwrite_wait promwrite_wait;
 
@@ -802,7 +803,7 @@ void promwrite_series_free(promwrite_series *series);
 
 /**
  * Waits at most `slice_ms` (0 or less: not at all) and says whether there is nothing more to wait for: everything is settled,
- * or the timeout of the start has passed. True for NULL.
+ * or the timeout of the start has passed. True for NULL and in a forked child.
  */
 bool promwrite_wait_poll(const promwrite_wait *wait,
                          int64_t slice_ms);
@@ -811,7 +812,7 @@ bool promwrite_wait_poll(const promwrite_wait *wait,
  * Ends the wait, whatever `promwrite_wait_poll` last said, and returns what the call that waits in one piece would have
  * returned; after a close or a shutdown what is still pending is given up. `report` may be NULL.
  *
- * Errors: `PROMWRITE_ERROR_CLOSED` the second time.
+ * Errors: `PROMWRITE_ERROR_CLOSED` the second time; `PROMWRITE_ERROR_INVALID` in a forked child.
  */
 int32_t promwrite_wait_finish(const promwrite_wait *wait,
                               promwrite_report **report,

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Names every program that a fresh machine lacks, all in one run. Argument "servers": with what the real servers need.
+# Names every program that a fresh machine lacks, all in one run. Argument "tests": with what the tests of the C library need;
+# "servers": and with what the real servers need.
 set -uo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,9 +31,17 @@ at_least cargo "$(word 2 cargo --version)" "$rust" "Rust's installer, rustup"
 [ -n "$(word 1 cargo fmt --version)" ] || lacks "rustfmt (rustup component add rustfmt)"
 [ -n "$(word 1 cargo clippy --version)" ] || lacks "clippy (rustup component add clippy)"
 command -v cc >/dev/null || lacks "cc, a C compiler (package build-essential)"
+command -v ld.bfd >/dev/null || lacks "ld.bfd, GNU's linker (package binutils)"
+command -v objcopy >/dev/null || lacks "objcopy (package binutils)"
 command -v make >/dev/null || lacks "make (package make)"
 at_least "$python" "$(word 2 "$python" --version)" 3.10 "package python3"
 "$python" -c 'import venv, ensurepip' 2>/dev/null || lacks "Python's venv module (package python3-venv)"
+
+if [ "${1:-}" = tests ] || [ "${1:-}" = servers ]; then
+    for pair in g++/g++ clang/clang clang++/clang cmake/cmake pkg-config/pkg-config valgrind/valgrind; do
+        command -v "${pair%/*}" >/dev/null || lacks "${pair%/*} (package ${pair#*/})"
+    done
+fi
 
 if [ "${1:-}" = servers ]; then
     at_least go "$(word 3 go version | sed 's/^go//')" "$(awk '$1 == "go" { print $2 }' "$root/tests/servers/go.mod")" "go.dev or a package"

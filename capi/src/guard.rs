@@ -9,7 +9,7 @@ use promwrite_core::error::{Error, Result};
 use promwrite_core::sys;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A borrowed string: `len` bytes of UTF-8 at `data`, which need not end in NUL. It is not kept after the call. `data` may be
@@ -112,13 +112,14 @@ fn catching<T>(place: &'static str, body: impl FnOnce() -> T) -> Result<T> {
 /// What the first call of a process sets up.
 #[inline]
 fn enter() {
-    static ENTERED: Once = Once::new();
-    ENTERED.call_once(|| {
+    // an atomic and not a `Once`, because a fork could copy a `Once` that is just running
+    static ENTERED: AtomicBool = AtomicBool::new(false);
+    if !ENTERED.load(Ordering::Relaxed) && !ENTERED.swap(true, Ordering::SeqCst) {
         // our std is a copy of our own in what is shipped, so this silences nobody else; a panic is reported as a code
         #[cfg(not(test))]
         std::panic::set_hook(Box::new(|_| {}));
         sys::watch_forks();
-    });
+    }
 }
 
 fn null(field: &'static str) -> Error {

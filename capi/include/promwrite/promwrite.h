@@ -349,7 +349,8 @@ typedef struct promwrite_report promwrite_report;
 typedef struct promwrite_series promwrite_series;
 
 /**
- * A flush or a close under way, made by a `_start`. Freed by `promwrite_wait_free`.
+ * A flush or a close under way, made by a `_start`. Freed by `promwrite_wait_free`. It belongs to the process that made it: in a
+ * forked child there is nothing to wait for.
  */
 typedef struct promwrite_wait promwrite_wait;
 
@@ -802,7 +803,7 @@ void promwrite_series_free(promwrite_series *series);
 
 /**
  * Waits at most `slice_ms` (0 or less: not at all) and says whether there is nothing more to wait for: everything is settled,
- * or the timeout of the start has passed. True for NULL.
+ * or the timeout of the start has passed. True for NULL and in a forked child.
  */
 bool promwrite_wait_poll(const promwrite_wait *wait,
                          int64_t slice_ms);
@@ -811,7 +812,7 @@ bool promwrite_wait_poll(const promwrite_wait *wait,
  * Ends the wait, whatever `promwrite_wait_poll` last said, and returns what the call that waits in one piece would have
  * returned; after a close or a shutdown what is still pending is given up. `report` may be NULL.
  *
- * Errors: `PROMWRITE_ERROR_CLOSED` the second time.
+ * Errors: `PROMWRITE_ERROR_CLOSED` the second time; `PROMWRITE_ERROR_INVALID` in a forked child.
  */
 int32_t promwrite_wait_finish(const promwrite_wait *wait,
                               promwrite_report **report,

@@ -3,5 +3,6 @@
 pub mod exposition;
 pub mod group;
 pub mod labels;
+pub(crate) mod request;
 pub mod series;
 pub mod timestamp;

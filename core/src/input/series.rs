@@ -9,6 +9,7 @@
 use crate::error::{Error, Result};
 use crate::input::exposition::MetricType;
 use crate::wire::v1::SeriesBytes;
+use foldhash::quality::RandomState;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -56,6 +57,8 @@ impl Family {
 pub struct SeriesData {
     id: u32,
     labels: Box<[u8]>,
+    /// Other bytes that lead to this series: its labels as they are given in bulk, before they are sorted and completed.
+    alias: OnceLock<Box<[u8]>>,
     family: OnceLock<Arc<Family>>,
     /// The chunk of the queue that has the last append, to know whether a sample may be pending.
     last_chunk: AtomicU64,
@@ -94,12 +97,14 @@ impl SeriesData {
     }
 
     fn bytes(&self) -> usize {
-        self.labels.len() + OVERHEAD
+        self.labels.len() + OVERHEAD + self.alias.get().map_or(0, |alias| alias.len() + ALIAS_OVERHEAD)
     }
 }
 
 /// What a series takes beside its label bytes: the struct, its slot, its place in the index.
 const OVERHEAD: usize = size_of::<SeriesData>() + 4 * size_of::<usize>() + 24;
+/// What an alias takes beside its bytes: its place in the index.
+const ALIAS_OVERHEAD: usize = 2 * size_of::<usize>();
 
 const PAGE: usize = 256;
 
@@ -153,7 +158,8 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Inner {
-    index: HashSet<ByLabels>,
+    index: HashSet<ByLabels, RandomState>,
+    aliases: HashSet<ByAlias, RandomState>,
     families: HashMap<Box<str>, Arc<Family>>,
     pages: Pages,
     free: Vec<u32>,
@@ -179,6 +185,30 @@ impl PartialEq for ByLabels {
     }
 }
 impl Eq for ByLabels {}
+
+struct ByAlias(Arc<SeriesData>);
+
+impl ByAlias {
+    fn bytes(&self) -> &[u8] {
+        self.0.alias.get().map_or(&[], |alias| alias)
+    }
+}
+impl Borrow<[u8]> for ByAlias {
+    fn borrow(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+impl Hash for ByAlias {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
+    }
+}
+impl PartialEq for ByAlias {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+impl Eq for ByAlias {}
 
 impl Default for Registry {
     fn default() -> Self {
@@ -230,6 +260,35 @@ impl Registry {
         Ok((series, new))
     }
 
+    /// Looks up the series of each of `keys` and stops at the first that nobody knows. A key is an alias or, where it may be
+    /// `complete`, the labels as [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
+    pub(crate) fn find<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        complete: bool,
+        found: &mut Vec<Arc<SeriesData>>,
+    ) {
+        let inner = self.lock();
+        let by_alias = |key: &[u8]| inner.aliases.get(key).map(|alias| &alias.0);
+        let by_labels =
+            |key: &[u8]| if complete { inner.index.get(key).map(|labels| &labels.0) } else { None };
+        found.extend(keys.map_while(|key| by_labels(key).or_else(|| by_alias(key)).cloned()));
+    }
+
+    /// Lets `given` lead to `series` in [`Registry::find`] as long as the series stays: how many bytes all series take now.
+    /// None, and no alias, where the series has one already or the series would take more than `max_bytes` with it, because
+    /// an alias only saves time.
+    pub(crate) fn alias(&self, given: &[u8], series: &Arc<SeriesData>, max_bytes: usize) -> Option<usize> {
+        let mut inner = self.lock();
+        let bytes = inner.bytes + given.len() + ALIAS_OVERHEAD;
+        if given.is_empty() || bytes > max_bytes || series.alias.set(given.into()).is_err() {
+            return None;
+        }
+        inner.aliases.insert(ByAlias(series.clone()));
+        inner.bytes = bytes;
+        Some(bytes)
+    }
+
     /// The family of this name; its metadata is sent again when it differs from what was known.
     pub fn describe(&self, name: &str, meta: Meta) -> Arc<Family> {
         self.lock().family(name, meta)
@@ -270,8 +329,9 @@ impl Registry {
             .filter(|s| {
                 let last = s.last_chunk.load(Ordering::Relaxed);
                 let idle = now || s.swept_chunk.swap(last, Ordering::Relaxed) == last;
-                // two holders: the index and the page
-                idle && last < settled && Arc::strong_count(s) == 2
+                // the index and the page hold it, and the index of aliases
+                let holders = 2 + usize::from(s.alias.get().is_some());
+                idle && last < settled && Arc::strong_count(s) == holders
             })
             .cloned()
             .collect();
@@ -296,6 +356,7 @@ impl Inner {
         let series = Arc::new(SeriesData {
             id,
             labels,
+            alias: OnceLock::new(),
             family: OnceLock::new(),
             last_chunk: AtomicU64::new(0),
             swept_chunk: AtomicU64::new(u64::MAX),
@@ -313,6 +374,9 @@ impl Inner {
 
     fn remove(&mut self, series: &Arc<SeriesData>) {
         self.index.remove(&*series.labels);
+        if let Some(alias) = series.alias.get() {
+            self.aliases.remove(&**alias);
+        }
         self.bytes -= series.bytes();
         let (page, slot) = (series.id as usize / PAGE, series.id as usize % PAGE);
         // a new page and not a cleared slot, because the worker may be reading the old page

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::input::labels::Labels;
 use crate::input::series::{Family, Meta, SeriesData};
 use crate::input::timestamp::check_timestamp;
-use crate::pending::queue::{Nudge, now_stamp};
+use crate::pending::queue::now_stamp;
 use crate::sys;
 use crate::wire::v1::encode_labels_into;
 use std::sync::Arc;
@@ -87,12 +87,6 @@ impl<'w> Batch<'w> {
     /// # Errors
     /// As [`super::Series::append`].
     pub fn commit(self) -> Result<()> {
-        let samples = self.samples.iter().map(|(series, value, at)| (&**series, *value, *at));
-        let nudge = self.local.queue.append_many(samples).map_err(|e| self.local.sender.closed(e))?;
-        match nudge {
-            Nudge::Later => self.local.sender.ensure_worker(),
-            Nudge::Now => self.local.sender.request_ready(),
-        }
-        Ok(())
+        self.local.append_many(self.samples.iter().map(|(series, value, at)| (&**series, *value, *at)))
     }
 }

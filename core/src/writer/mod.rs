@@ -25,9 +25,9 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::input::exposition::{self, Format, ReadOptions};
 use crate::input::labels::{Labels, NameScheme, check_label_name};
-use crate::input::series::{Family, Meta};
+use crate::input::series::{Family, Meta, SeriesData};
 use crate::ledger::{Dropped, Ledger};
-use crate::pending::queue::Queue;
+use crate::pending::queue::{Nudge, Queue};
 use crate::send::endpoint::Endpoint;
 use crate::send::transport::Transport;
 use crate::send::transport::http::HttpTransport;
@@ -61,6 +61,16 @@ struct Local {
     queue: Arc<Queue>,
     sender: Arc<Sender>,
     cursor: Mutex<Ledger>,
+}
+
+impl Local {
+    fn append_many<'a>(&self, samples: impl IntoIterator<Item = (&'a SeriesData, f64, i64)>) -> Result<()> {
+        match self.queue.append_many(samples).map_err(|e| self.sender.closed(e))? {
+            Nudge::Later => self.sender.ensure_worker(),
+            Nudge::Now => self.sender.request_ready(),
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Writer {

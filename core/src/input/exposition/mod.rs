@@ -126,7 +126,7 @@ impl MetricType {
     }
 
     /// The suffixes of the samples of a family of this type, beside the family's own name.
-    fn suffixes(self) -> &'static [&'static str] {
+    pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {
             MetricType::Counter => &["_total", "_created"],
             MetricType::Histogram => &["_bucket", "_count", "_sum", "_created"],

@@ -98,6 +98,24 @@ impl Queue {
         Ok(series)
     }
 
+    /// Looks many series up; see [`Registry::find`].
+    pub(crate) fn find<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        complete: bool,
+        found: &mut Vec<Arc<SeriesData>>,
+    ) {
+        self.registry.find(keys, complete, found);
+    }
+
+    /// Lets other label bytes lead to a series; see [`Registry::alias`].
+    pub(crate) fn alias(&self, given: &[u8], series: &Arc<SeriesData>) {
+        let max = usize::try_from(self.config.capacity_bytes / 2).unwrap_or(usize::MAX);
+        if let Some(bytes) = self.registry.alias(given, series, max) {
+            self.set_room(&mut lock(&self.state), bytes);
+        }
+    }
+
     /// The family of this name; see [`Registry::describe`].
     pub fn describe(&self, name: &str, meta: Meta) -> Arc<Family> {
         self.registry.describe(name, meta)

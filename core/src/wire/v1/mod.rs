@@ -6,10 +6,12 @@
 //! that prost writes for the same message, but for -0.0, which prost leaves out as if it were +0.0.
 
 mod body;
+mod request;
 mod split;
 #[cfg(test)]
 mod tests;
 
+pub use request::{encode_bound, encode_request};
 pub use split::{Part, split};
 
 use super::varint;
@@ -378,26 +380,4 @@ fn sort_chain(head: u32, links: &[Link], samples: &[RawSample], order: &mut Vec<
     order.dedup_by_key(|(time, _)| *time);
     order.reverse();
     order.iter().map(|(_, sample)| sample_len(&samples[*sample as usize])).sum()
-}
-/// A body of packed bytes.
-///
-/// # Errors
-/// For bytes that are no request.
-pub fn encode_bound(len: usize) -> usize {
-    snap::raw::max_compress_len(len)
-}
-/// A body of packed bytes.
-///
-/// # Errors
-/// For bytes that are no request.
-pub fn encode_request(request: &[u8], out: &mut [u8]) -> Result<usize> {
-    use prost::Message;
-    let mut r = crate::wire::proto::WriteRequest::decode(request)
-        .map_err(|e| crate::error::Error::invalid("packed", "bytes", e.to_string()))?;
-    for s in &mut r.timeseries {
-        s.labels.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    snap::raw::Encoder::new()
-        .compress(&r.encode_to_vec(), out)
-        .map_err(|e| crate::error::Error::invalid("body", "bytes", e.to_string()))
 }
