@@ -17,7 +17,7 @@ func newTestDoer(t *testing.T, options ...Option) *Doer {
 	return d
 }
 
-func newRequest(t *testing.T, ctx context.Context, method, url, body string) *http.Request { //nolint:revive // t first
+func newRequest(t *testing.T, ctx context.Context, method, url, body string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	must(t, err)

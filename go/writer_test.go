@@ -108,6 +108,7 @@ func TestBadInputIsAnErrorThatNamesIt(t *testing.T) {
 	must(t, err)
 	var none *Writer
 	var noSeries *Series
+	var noContext context.Context
 	for name, c := range map[string]struct {
 		err  error
 		is   error
@@ -135,7 +136,7 @@ func TestBadInputIsAnErrorThatNamesIt(t *testing.T) {
 		"nil series":       {noSeries.Append(1), ErrInvalid, "NULL"},
 		"zero series":      {new(Series).Append(1), ErrInvalid, "NULL"},
 		"zero writer":      {new(Writer).Append("a", 1), ErrInvalid, "NULL"},
-		"nil context":      {second(w.Flush(nil)), ErrInvalid, "ctx"}, //nolint:staticcheck // what is tested
+		"nil context":      {second(w.Flush(noContext)), ErrInvalid, "ctx"},
 		"negative timeout": {Shutdown(-1), ErrInvalid, "-1ns"},
 	} {
 		var e *Error
