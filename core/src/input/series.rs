@@ -12,7 +12,7 @@ use crate::wire::v1::SeriesBytes;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What is told about a family once a minute: its type, help and unit.
@@ -84,12 +84,12 @@ impl SeriesData {
         self.family.get()
     }
 
-    /// Marks an append into the queue's chunk of this number; called under the queue's lock. Written once a chunk, because
-    /// series that lie side by side in memory would otherwise slow down each other's threads.
+    /// Marks an append with the number of the queue's chunk that it comes to; the last mark is the largest one. Written once
+    /// a chunk, because series that lie side by side in memory would otherwise slow down each other's threads.
     #[inline]
     pub fn touch(&self, chunk: u64) {
-        if self.last_chunk.load(Ordering::Relaxed) != chunk {
-            self.last_chunk.store(chunk, Ordering::Relaxed);
+        if self.last_chunk.load(Ordering::Relaxed) < chunk {
+            self.last_chunk.fetch_max(chunk, Ordering::Relaxed);
         }
     }
 
@@ -268,10 +268,13 @@ impl Registry {
             .iter()
             .map(|s| &s.0)
             .filter(|s| {
+                // two holders: the index and the page. Counted first, and the fence after it, because the holder that
+                // let go a moment ago has marked its last append before
+                let unused = Arc::strong_count(s) == 2;
+                fence(Ordering::Acquire);
                 let last = s.last_chunk.load(Ordering::Relaxed);
                 let idle = now || s.swept_chunk.swap(last, Ordering::Relaxed) == last;
-                // two holders: the index and the page
-                idle && last < settled && Arc::strong_count(s) == 2
+                unused && idle && last < settled
             })
             .cloned()
             .collect();
