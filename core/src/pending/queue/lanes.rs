@@ -11,7 +11,6 @@
 use super::{Nudge, Queue, lock};
 use crate::clock::Mono;
 use crate::config::Overflow;
-use crate::error::{Error, Result};
 use crate::input::series::SeriesData;
 use crate::wire::v1::RawSample;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +32,7 @@ struct Held {
     mark: u64,
     /// When the first sample came.
     opened: Mono,
-    /// Whether no more is accepted.
+    /// Whether all that comes goes to the queue itself, which is closed or about to be.
     closed: bool,
 }
 
@@ -89,17 +88,17 @@ impl Lanes {
 }
 
 impl Queue {
-    /// Queues one sample by way of its series' lane.
+    /// Queues one sample by way of its series' lane, unless that is closed.
     pub(super) fn append_to(
         &self,
         lane: &Lane,
         series: &SeriesData,
         value: f64,
         timestamp_ms: i64,
-    ) -> Result<Nudge> {
+    ) -> Option<Nudge> {
         let mut held = lock(&lane.held);
         if held.closed {
-            return Err(Error::Closed { what: "writer" });
+            return None;
         }
         if held.samples.is_empty() {
             held.opened = self.clock.now();
@@ -108,14 +107,14 @@ impl Queue {
         held.samples.push(RawSample { series: series.id(), value, timestamp_ms });
         series.touch(held.mark);
         if held.samples.len() < LANE {
-            return Ok(Nudge::Later);
+            return Some(Nudge::Later);
         }
         let nudge = self.unload(&mut held);
         drop(held);
         if nudge == Nudge::Now {
             self.prepare();
         }
-        Ok(nudge)
+        Some(nudge)
     }
 
     /// Moves what a lane holds into the queue, as the overflow policy says.
@@ -171,7 +170,7 @@ impl Queue {
         mark
     }
 
-    /// Empties all lanes for the last time. A closed queue refuses whatever comes after.
+    /// Empties all lanes for the last time, before the queue is closed: it refuses by itself what comes then.
     pub(super) fn close_lanes(&self) {
         for lane in &self.lanes.0 {
             self.empty(lane).closed = true;

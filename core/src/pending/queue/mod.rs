@@ -139,11 +139,16 @@ impl Queue {
     pub fn append(&self, series: &SeriesData, value: f64, timestamp_ms: i64) -> Result<Nudge> {
         let mut state = match self.lanes.of(series.id()) {
             None => lock(&self.state),
-            Some(lane) if lane.is_used() => return self.append_to(lane, series, value, timestamp_ms),
-            Some(lane) => match try_lock(&self.state) {
-                Some(state) => state,
-                None => return self.append_to(lane, series, value, timestamp_ms),
-            },
+            Some(lane) => {
+                let free = if lane.is_used() { None } else { try_lock(&self.state) };
+                match free {
+                    Some(state) => state,
+                    None => match self.append_to(lane, series, value, timestamp_ms) {
+                        Some(nudge) => return Ok(nudge),
+                        None => lock(&self.state),
+                    },
+                }
+            }
         };
         if !state.has_room() {
             state = self.make_room(state)?;
