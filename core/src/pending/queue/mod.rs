@@ -243,6 +243,11 @@ impl Queue {
     /// Lets go of series that are not used; see [`Registry::sweep`].
     fn sweep(&self, now: bool) {
         let least = self.unload_all();
+        self.sweep_below(least, now);
+    }
+
+    /// As [`Queue::sweep`], after the lanes were unloaded; `least` is the least mark that has come to a lane since.
+    fn sweep_below(&self, least: u64, now: bool) {
         let settled = lock(&self.state).settled_chunk().min(least);
         self.registry.sweep(settled, now);
     }

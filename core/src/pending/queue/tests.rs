@@ -233,6 +233,29 @@ fn a_series_with_a_sample_in_a_lane_is_never_swept() {
 }
 
 #[test]
+fn a_series_is_not_swept_whose_sample_left_its_lane_for_a_later_chunk_than_expected() {
+    let (queue, _) = queue(|c| c.max_samples_per_send = 512);
+    let (other, up) = (series(&queue, "other"), series(&queue, "up"));
+    queue.append(&other, 1.0, NOW).unwrap();
+    queue.unload_all();
+    divert(&queue, &up, 1.0, NOW).unwrap();
+    for i in 1..512 {
+        queue.append(&other, 1.0, NOW + i).unwrap();
+    }
+    assert_eq!(hidden(&queue, 513), 0, "a full chunk did not bring the lanes along");
+    let id = up.id();
+    drop(up);
+    let Take::Request(request) = queue.take(queue.clock.now(), 0) else { panic!("no request") };
+    assert_eq!(request.items, 512);
+    queue.settle(&request, Outcome::Delivered).unwrap();
+    queue.sweep(true);
+    assert!(queue.registry.pages().get(id).is_some());
+    assert_eq!(deliver(&queue), [("up".to_owned(), NOW, 1.0)]);
+    queue.sweep(true);
+    assert!(queue.registry.pages().get(id).is_none());
+}
+
+#[test]
 fn a_series_is_not_swept_whose_sample_came_to_a_lane_during_the_sweep() {
     let (queue, _) = queue(|_| {});
     let (other, up) = (series(&queue, "other"), series(&queue, "up"));
@@ -248,8 +271,7 @@ fn a_series_is_not_swept_whose_sample_came_to_a_lane_during_the_sweep() {
     queue.settle(&request, Outcome::Delivered).unwrap();
     let id = up.id();
     drop(up);
-    let settled = lock(&queue.state).settled_chunk().min(least);
-    queue.registry.sweep(settled, true);
+    queue.sweep_below(least, true);
     assert!(queue.registry.pages().get(id).is_some());
     assert_eq!(deliver(&queue).last(), Some(&("up".to_owned(), NOW, 1.0)));
 }
