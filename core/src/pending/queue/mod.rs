@@ -246,7 +246,7 @@ impl Queue {
         self.sweep_below(least, now);
     }
 
-    /// As [`Queue::sweep`], after the lanes were unloaded; `least` is the least mark that has come to a lane since.
+    /// As [`Queue::sweep`], after the lanes were unloaded; no mark below `least` has come to a lane since.
     fn sweep_below(&self, least: u64, now: bool) {
         let settled = lock(&self.state).settled_chunk().min(least);
         self.registry.sweep(settled, now);
