@@ -14,7 +14,7 @@ use foldhash::quality::RandomState;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What is told about a family once a minute: its type, help and unit.
@@ -88,12 +88,12 @@ impl SeriesData {
         self.family.get()
     }
 
-    /// Marks an append into the queue's chunk of this number; called under the queue's lock. Written once a chunk, because
-    /// series that lie side by side in memory would otherwise slow down each other's threads.
+    /// Marks an append with the number of the queue's chunk that it comes to; the last mark is the largest one. Written once
+    /// a chunk, because series that lie side by side in memory would otherwise slow down each other's threads.
     #[inline]
     pub fn touch(&self, chunk: u64) {
-        if self.last_chunk.load(Ordering::Relaxed) != chunk {
-            self.last_chunk.store(chunk, Ordering::Relaxed);
+        if self.last_chunk.load(Ordering::Relaxed) < chunk {
+            self.last_chunk.fetch_max(chunk, Ordering::Relaxed);
         }
     }
 
@@ -349,11 +349,14 @@ impl Registry {
             .iter()
             .map(|s| &s.0)
             .filter(|s| {
+                // the index and the page hold it, and the index of aliases. Counted first, and the fence after it, because
+                // the holder that let go a moment ago has marked its last append before
+                let holders = 2 + usize::from(s.alias.get().is_some());
+                let unused = Arc::strong_count(s) == holders;
+                fence(Ordering::Acquire);
                 let last = s.last_chunk.load(Ordering::Relaxed);
                 let idle = now || s.swept_chunk.swap(last, Ordering::Relaxed) == last;
-                // the index and the page hold it, and the index of aliases
-                let holders = 2 + usize::from(s.alias.get().is_some());
-                idle && last < settled && Arc::strong_count(s) == holders
+                unused && idle && last < settled
             })
             .cloned()
             .collect();
