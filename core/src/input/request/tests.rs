@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Error;
 use crate::wire::proto::{self, Exemplar, Histogram, Label, Sample, WriteRequest};
 use proptest::prelude::*;
 use prost::Message;
