@@ -1,5 +1,5 @@
-"""C programs that use the library wrongly, from many threads, after forks, under signals, and that end in every way: each plain,
-under the sanitizers and under valgrind, against a receiver that says what arrived."""
+"""C and C++ programs that use the library wrongly, from many threads, after forks, under signals, and that end in every
+way: each plain, under the sanitizers and under valgrind, against a receiver that says what arrived."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clib import INCLUDE, SANITIZERS, build, library, run
+from clib import INCLUDE, SANITIZERS, SYSTEM, WARNINGS, build, library, run
 from receiver import FaultReceiver, Sample, cut, status
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -99,7 +99,9 @@ def test_bad_arguments_are_given_to_every_function() -> None:
     called = set(re.findall(r"\b(promwrite_\w+)\(", source))
     kinds = re.findall(r"BAD_WAITS\((\w+), \w+\);", source)
     called |= {
-        f"promwrite_{kind}_{name}" for kind in kinds for name in re.findall(r"promwrite_##kind##_(\w+)\(", source)
+        f"promwrite_{kind}_{name}"
+        for kind in kinds
+        for name in re.findall(r"promwrite_##kind##_(\w+)\(", source)
     }
     assert functions - called == set()
 
@@ -154,7 +156,13 @@ def test_forks_while_threads_append(built: Built, kind: str, forks: int) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_hostile_signals(built: Built, kind: str) -> None:
     # resets while the client writes, which is where SIGPIPE would come from
-    faults = [cut("first_byte"), cut("mid_headers"), cut("mid_body", after_bytes=1), cut("after_accept"), status(503)]
+    faults = [
+        cut("first_byte"),
+        cut("mid_headers"),
+        cut("mid_body", after_bytes=1),
+        cut("after_accept"),
+        status(503),
+    ]
     with FaultReceiver(faults) as receiver:
         told = run(built("signals", kind), at(receiver))
         assert re.fullmatch(r"delivered 20000, failed requests [1-9]\d*\n", told)
@@ -191,3 +199,78 @@ def test_dlclose_with_data_queued(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
         assert run(command, at(receiver)) == "unloaded\n"
         assert held(receiver, "unloaded") == [(0, 1)]
+
+
+def run_layer(program: Path, exceptions: bool) -> None:
+    """Runs the C++ program and looks at what arrived."""
+    with FaultReceiver() as receiver:
+        told = run([program], at(receiver))
+        assert told == ("results and exceptions\n" if exceptions else "results\n")
+        found = all_held(receiver)
+        assert found.pop(("results", "map")) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+        assert found.pop(("results", "list")) == [(0, 5)]
+        assert found.pop(("results", "vector")) == [(0, 6)]
+        assert found.pop(("page", "page")) == [(0, 7)]
+        assert found.pop(("packed", None)) == [(0, 8)]
+        methods = [request.method for request in receiver.requests() if "/job/results" in request.path]
+        assert methods == ["PUT", "POST", "DELETE"]
+        if exceptions:
+            assert found.pop(("thrown", None)) == [(0, 1)]
+            assert found.pop(("thrown", "list")) == [(0, 2), (1, 3), (2, 4)]
+            assert found.pop(("thrown", "append")) == [(0, 5)]
+            assert found.pop(("thrown_page", None)) == [(0, 6)]
+            for number in range(4):
+                assert found.pop(("unwound", str(number))) == [(0, number)]
+            help_texts = {
+                m["help"] for request in receiver.requests() for m in request.decoded.get("metadata", [])
+            }
+            assert {"Results.", "Thrown."} <= help_texts
+        assert found == {}
+
+
+@pytest.mark.parametrize("exceptions", [True, False], ids=["exceptions", "results"])
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_the_cpp_layer(tmp_path: Path, compiler: str, exceptions: bool) -> None:
+    flags = [] if exceptions else ["-fno-exceptions"]
+    program = tmp_path / "layer"
+    build(PROGRAMS / "layer.cpp", program, compiler=compiler, standard="c++17", flags=flags)
+    run_layer(program, exceptions)
+
+
+def test_the_cpp_layer_sanitized(tmp_path: Path) -> None:
+    program = tmp_path / "layer"
+    build(PROGRAMS / "layer.cpp", program, compiler="g++", standard="c++17", flags=SANITIZERS)
+    run_layer(program, True)
+
+
+@pytest.mark.parametrize("standard", ["c++20", "c++2b"])
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_the_cpp_layer_in_newer_standards(compiler: str, standard: str) -> None:
+    for flags in ([], ["-DPROMWRITE_NO_EXCEPTIONS"]):
+        command = [compiler, f"-std={standard}", "-fsyntax-only", *WARNINGS, *flags, f"-I{INCLUDE}"]
+        done = subprocess.run([*command, PROGRAMS / "layer.cpp"], capture_output=True, text=True, timeout=100)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_both_kinds_of_error_in_one_program(tmp_path: Path) -> None:
+    """Units with and without exceptions link together, because their classes have names of their own."""
+    (tmp_path / "results.cpp").write_text(
+        "#define PROMWRITE_NO_EXCEPTIONS\n#include <promwrite/promwrite.hpp>\n"
+        'bool refused() { return !promwrite::Writer::try_make("ftp://x"); }\n'
+    )
+    (tmp_path / "exceptions.cpp").write_text(
+        "#include <promwrite/promwrite.hpp>\n#include <promwrite/promwrite.hpp>\nbool refused();\n"
+        "int main() {\n"
+        '    try { promwrite::Writer("ftp://x"); } catch (const promwrite::Exception&) { return refused() ? 5 : 1; }\n'
+        "    return 2;\n}\n"
+    )
+    objects = []
+    for name in ("results", "exceptions"):
+        objects.append(tmp_path / f"{name}.o")
+        build(
+            tmp_path / f"{name}.cpp", objects[-1], compiler="g++", standard="c++17", flags=["-c"], link=False
+        )
+    program = tmp_path / "both"
+    command = ["g++", *map(str, objects), str(library()), *SYSTEM, "-o", str(program)]
+    subprocess.run(command, check=True, timeout=100)
+    run([program], {}, code=5)

@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::input::exposition::MetricType;
+use crate::input::request::{LABEL_KEY, TimeSeries};
 use crate::wire::v1::SeriesBytes;
 use foldhash::quality::RandomState;
 use std::borrow::Borrow;
@@ -94,6 +95,16 @@ impl SeriesData {
         if self.last_chunk.load(Ordering::Relaxed) != chunk {
             self.last_chunk.store(chunk, Ordering::Relaxed);
         }
+    }
+
+    /// The length of the labels at the beginning of the message `given`, if they lead to this series; see
+    /// [`Registry::find`].
+    fn leads(&self, given: &[u8], complete: bool) -> Option<usize> {
+        let begins = |labels: &[u8]| given.starts_with(labels) && given.get(labels.len()) != Some(&LABEL_KEY);
+        if complete && begins(&self.labels) {
+            return Some(self.labels.len());
+        }
+        self.alias.get().filter(|alias| begins(alias)).map(|alias| alias.len())
     }
 
     fn bytes(&self) -> usize {
@@ -260,19 +271,30 @@ impl Registry {
         Ok((series, new))
     }
 
-    /// Looks up the series of each of `keys` and stops at the first that nobody knows. A key is an alias or, where it may be
-    /// `complete`, the labels as [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
-    pub(crate) fn find<'k>(
+    /// Looks up each of `given` by its leading labels and stops at the first that nobody knows; with a series comes the
+    /// length of these labels. They are an alias or, where they may be `complete`, labels as
+    /// [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
+    pub(crate) fn find(
         &self,
-        keys: impl Iterator<Item = &'k [u8]>,
+        given: &[TimeSeries<'_>],
         complete: bool,
-        found: &mut Vec<Arc<SeriesData>>,
+        found: &mut Vec<(Arc<SeriesData>, usize)>,
     ) {
         let inner = self.lock();
-        let by_alias = |key: &[u8]| inner.aliases.get(key).map(|alias| &alias.0);
-        let by_labels =
-            |key: &[u8]| if complete { inner.index.get(key).map(|labels| &labels.0) } else { None };
-        found.extend(keys.map_while(|key| by_labels(key).or_else(|| by_alias(key)).cloned()));
+        // most callers push the same series in the same order, so that the next is the one that was registered next
+        let mut in_order = true;
+        for one in given {
+            let next = found.last().map_or(0, |(last, _)| last.id.wrapping_add(1));
+            let guess = if in_order { inner.pages.get(next) } else { None };
+            let known = guess.and_then(|guess| Some((guess, guess.leads(one.bytes(), complete)?)));
+            let known = known.or_else(|| {
+                let labels = one.leading_labels().ok()?;
+                Some((inner.find(labels, complete)?, labels.len()))
+            });
+            let Some((series, len)) = known else { return };
+            in_order = series.id == next;
+            found.push((series.clone(), len));
+        }
     }
 
     /// Lets `given` lead to `series` in [`Registry::find`] as long as the series stays: how many bytes all series take now.
@@ -348,6 +370,11 @@ impl Registry {
 }
 
 impl Inner {
+    fn find(&self, labels: &[u8], complete: bool) -> Option<&Arc<SeriesData>> {
+        let exact = if complete { self.index.get(labels) } else { None };
+        exact.map(|s| &s.0).or_else(|| self.aliases.get(labels).map(|s| &s.0))
+    }
+
     fn insert(&mut self, labels: Box<[u8]>) -> Arc<SeriesData> {
         let id = self.free.pop().unwrap_or_else(|| {
             self.next += 1;
@@ -475,5 +502,56 @@ mod tests {
         assert!(!family.take_due(71, 131));
         registry.describe("up", meta("b"));
         assert!(family.take_due(72, 132) && &*family.meta().help == "b");
+    }
+
+    #[test]
+    fn other_bytes_lead_to_a_series_as_long_as_it_stays() {
+        let registry = Registry::new();
+        let series = registry.register(&labels("up", 1), None, 1000).unwrap().0;
+        let (bytes, given) = (registry.bytes(), [&labels("up", 1)[..], &labels("up", 1)[..]].concat());
+        let find = |given: &[u8], complete| {
+            let mut found = Vec::new();
+            registry.find(&[TimeSeries::alone(given), TimeSeries::alone(given)], complete, &mut found);
+            found.iter().for_each(|(_, len)| assert_eq!(*len, given.len()));
+            found.into_iter().map(|(series, _)| series.id()).collect::<Vec<_>>()
+        };
+        assert_eq!((find(&given, true).len(), find(series.labels(), false).len()), (0, 0));
+        assert_eq!(registry.alias(&given, &series, bytes + given.len()), None, "no room");
+        let more = registry.alias(&given, &series, 10_000).unwrap();
+        assert_eq!((more, series.bytes()), (registry.bytes(), registry.bytes()));
+        assert!(more > bytes);
+        assert_eq!(registry.alias(series.labels(), &series, 10_000), None, "one alias a series");
+        let id = series.id();
+        assert_eq!(
+            (find(&given, false), find(&given, true), find(series.labels(), true)),
+            (vec![id; 2], vec![id; 2], vec![id; 2])
+        );
+        assert_eq!(find(series.labels(), false), [], "labels of ours are no alias");
+        assert_eq!(registry.sweep(9, true), 0);
+        drop(series);
+        assert_eq!((registry.sweep(9, true), registry.bytes()), (1, 0));
+        assert_eq!(find(&given, false), []);
+    }
+
+    #[test]
+    fn the_series_registered_next_is_taken_only_where_its_labels_stand() {
+        let registry = Registry::new();
+        let all: Vec<_> =
+            (0..600).map(|n| registry.register(&labels("m", n), None, 1000).unwrap().0).collect();
+        let find = |order: &[usize]| {
+            let given: Vec<_> = order.iter().map(|n| TimeSeries::alone(all[*n].labels())).collect();
+            let mut found = Vec::new();
+            registry.find(&given, true, &mut found);
+            let found: Vec<_> = found.iter().map(|(series, _)| series.id()).collect();
+            assert_eq!(found, order.iter().map(|n| all[*n].id()).collect::<Vec<_>>());
+        };
+        find(&(0..600).collect::<Vec<_>>());
+        find(&(0..600).rev().collect::<Vec<_>>());
+        find(&[5, 6, 6, 7, 300, 301, 599, 0]);
+        // longer by a label than the one that is guessed
+        let longer = [all[1].labels(), all[2].labels()].concat();
+        let mut found = Vec::new();
+        registry.find(&[TimeSeries::alone(all[0].labels()), TimeSeries::alone(&longer)], true, &mut found);
+        assert_eq!(found.len(), 1);
     }
 }

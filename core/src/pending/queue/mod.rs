@@ -12,6 +12,7 @@ pub use cut::now_stamp;
 use crate::clock::{Clock, Mono};
 use crate::config::{Config, Overflow};
 use crate::error::{Error, Result};
+use crate::input::request::TimeSeries;
 use crate::input::series::{Family, Meta, Registry, SeriesData};
 use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::source::{Outcome, Request, Source, Take};
@@ -99,13 +100,13 @@ impl Queue {
     }
 
     /// Looks many series up; see [`Registry::find`].
-    pub(crate) fn find<'k>(
+    pub(crate) fn find(
         &self,
-        keys: impl Iterator<Item = &'k [u8]>,
+        given: &[TimeSeries<'_>],
         complete: bool,
-        found: &mut Vec<Arc<SeriesData>>,
+        found: &mut Vec<(Arc<SeriesData>, usize)>,
     ) {
-        self.registry.find(keys, complete, found);
+        self.registry.find(given, complete, found);
     }
 
     /// Lets other label bytes lead to a series; see [`Registry::alias`].

@@ -1,7 +1,7 @@
 //! The body of a request that its caller made and sends himself.
 
 use crate::error::{Error, Result};
-use crate::input::request::{Entry, Name, Request, TimeSeries};
+use crate::input::request::{Entry, Name, PACKED, Request, TimeSeries};
 use std::cell::RefCell;
 
 /// The largest request whose compressed form surely fits into the 4 GiB of the snappy format.
@@ -33,7 +33,7 @@ pub fn encode_bound(len: usize) -> usize {
 pub fn encode_request(request: &[u8], out: &mut [u8]) -> Result<usize> {
     let bound = encode_bound(request.len());
     if bound == 0 {
-        return Err(Error::TooLarge { field: "packed".into(), size: request.len(), limit: MAX_REQUEST });
+        return Err(Error::TooLarge { field: PACKED.into(), size: request.len(), limit: MAX_REQUEST });
     }
     if out.len() < bound {
         let rule = format!("must have room for {bound} bytes, as encode_bound says");
@@ -101,3 +101,6 @@ fn compress(plain: &[u8], out: &mut [u8]) -> Result<usize> {
     let packed = kept.ok().flatten().unwrap_or_else(|| snap::raw::Encoder::new().compress(plain, out));
     packed.map_err(|error| Error::Internal { place: "snappy".into(), message: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;
