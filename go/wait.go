@@ -95,6 +95,12 @@ func (c *closing) once(ctx context.Context, closeIt func() (Report, error)) (Rep
 	c.mutex.Lock()
 	if c.done != nil {
 		c.mutex.Unlock()
+		// looked at first, because a context that has ended already would otherwise win at random
+		select {
+		case <-c.done:
+			return Report{}, nil
+		default:
+		}
 		select {
 		case <-c.done:
 			return Report{}, nil

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from clib import build, run
+from clib import build, output
 from servers import Prometheus, Pushgateway, VictoriaMetrics, bits
 from servers import labels as stored_labels
 
@@ -44,7 +44,7 @@ def test_remote_write(
 ) -> None:
     # the clock of an append is the kernel's coarse one
     before = time.time_ns() // 1_000_000 - 20
-    told = run([built(name, tmp_path), log], {"URL": remote_write_server.write_url, "WORKER": "7"})
+    told = output([built(name, tmp_path), log], {"URL": remote_write_server.write_url, "WORKER": "7"})
     # totals after 10 000, 20 000 and all lines; those within one millisecond are one
     found = re.fullmatch(
         r"http\S+(?: \(samples\))?: accepted (\d+),? delivered (\d+)(?:,? superseded (\d+))?\n", told
@@ -65,7 +65,7 @@ def test_remote_write(
 
 @pytest.mark.parametrize("name", ["c/log_levels_gateway.c", "cpp/log_levels_gateway.cpp"])
 def test_pushgateway(pushgateway: Pushgateway, tmp_path: Path, log: Path, name: str) -> None:
-    told = run([built(name, tmp_path), log], {"GATEWAY": pushgateway.address, "WORKER": "7"})
+    told = output([built(name, tmp_path), log], {"GATEWAY": pushgateway.address, "WORKER": "7"})
     found = re.fullmatch(
         r"http\S+(?: \(pushes\))?: accepted 3,? delivered (\d)(?:,? superseded (\d))?\n", told
     )

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clib import INCLUDE, SANITIZERS, SYSTEM, WARNINGS, build, library, run
+from clib import INCLUDE, SANITIZERS, SYSTEM, WARNINGS, build, output
+from library import built as library
+from library import declared
 from receiver import FaultReceiver, Sample, cut, status
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -86,14 +88,12 @@ def test_a_sanitizer_finds_what_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_arguments(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
-        assert re.fullmatch(r"\d{3} refused\n", run(built("arguments", kind), at(receiver)))
+        assert re.fullmatch(r"\d{3} refused\n", output(built("arguments", kind), at(receiver)))
         assert receiver.requests() == []
 
 
 def test_bad_arguments_are_given_to_every_function() -> None:
-    header = (INCLUDE / "promwrite" / "promwrite.h").read_text()
-    code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    functions = set(re.findall(r"\b(promwrite_\w+)\(", code))
+    functions = declared()
     assert len(functions) > 60
     source = (PROGRAMS / "arguments.c").read_text()
     called = set(re.findall(r"\b(promwrite_\w+)\(", source))
@@ -109,7 +109,7 @@ def test_bad_arguments_are_given_to_every_function() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_closed(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
-        assert run(built("closed", kind), at(receiver)) == "closed\n"
+        assert output(built("closed", kind), at(receiver)) == "closed\n"
         assert held(receiver, "closed", "from another thread") == [(0, 1)]
         assert held(receiver, "closed", "freed") == [(0, 1)]
         assert held(receiver, "waits") == [(0, 1)]
@@ -121,7 +121,7 @@ def test_closed(built: Built, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_threads(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
-        delivered = int(run(built("threads", kind), at(receiver)))
+        delivered = int(output(built("threads", kind), at(receiver)))
         # of the shared series each millisecond comes eight times and is delivered once
         assert delivered == 9 * 2000
         samples = [(n, float(n)) for n in range(2000)]
@@ -132,7 +132,7 @@ def test_eight_threads(built: Built, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fork(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
-        run(built("forks", kind), {**at(receiver), "ASAN_OPTIONS": "detect_leaks=0"})
+        output(built("forks", kind), {**at(receiver), "ASAN_OPTIONS": "detect_leaks=0"})
         assert held(receiver, "fork", "parent") == [(0, 0), (1, 1), (2, 2)]
         assert held(receiver, "fork", "child") == [(1, 1), (3, 3)]
         assert held(receiver, "fork", "made in the child") == [(2, 2)]
@@ -144,7 +144,7 @@ def test_a_fork(built: Built, kind: str) -> None:
 @pytest.mark.parametrize(("kind", "forks"), [("plain", 200), ("valgrind", 20)])
 def test_forks_while_threads_append(built: Built, kind: str, forks: int) -> None:
     with FaultReceiver() as receiver:
-        run([*built("forks", kind), str(forks)], at(receiver))
+        output([*built("forks", kind), str(forks)], at(receiver))
         found = all_held(receiver)
         for number in range(forks):
             assert found.pop(("child", str(number))) == [(0, number)]
@@ -164,7 +164,7 @@ def test_hostile_signals(built: Built, kind: str) -> None:
         status(503),
     ]
     with FaultReceiver(faults) as receiver:
-        told = run(built("signals", kind), at(receiver))
+        told = output(built("signals", kind), at(receiver))
         assert re.fullmatch(r"delivered 20000, failed requests [1-9]\d*\n", told)
         assert held(receiver, "signals", "storm") == [(n, float(n)) for n in range(20_000)]
 
@@ -173,7 +173,7 @@ def test_hostile_signals(built: Built, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_end_without_close_delivers(built: Built, kind: str, end: str) -> None:
     with FaultReceiver([status(503)]) as receiver:
-        run([*built("ends", kind), end], {**at(receiver), "EXIT_IDLE_TIMEOUT": "30s"}, code=7)
+        output([*built("ends", kind), end], {**at(receiver), "EXIT_IDLE_TIMEOUT": "30s"}, code=7)
         assert held(receiver, "ends", end) == [(0, 1)]
         assert receiver.group(job="ends") is not None
 
@@ -182,29 +182,29 @@ def test_an_end_does_not_wait_for_the_dead(built: Built) -> None:
     with FaultReceiver() as receiver:
         receiver.down()
         began = time.monotonic()
-        run([*built("ends"), "exit"], {**at(receiver), "EXIT_IDLE_TIMEOUT": "300ms"}, code=7)
+        output([*built("ends"), "exit"], {**at(receiver), "EXIT_IDLE_TIMEOUT": "300ms"}, code=7)
         # ten times what is asked for, because a shared machine may stop a process for as long as it likes
         assert time.monotonic() - began < 3
 
 
 def test_underscore_exit_loses_what_is_pending_and_does_not_hang(built: Built) -> None:
     with FaultReceiver() as receiver:
-        run([*built("ends"), "_exit"], {**at(receiver), "EXIT_IDLE_TIMEOUT": "30s"}, code=7, seconds=10)
+        output([*built("ends"), "_exit"], {**at(receiver), "EXIT_IDLE_TIMEOUT": "30s"}, code=7, seconds=10)
         assert receiver.requests() == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dlclose_with_data_queued(built: Built, kind: str) -> None:
-    command = [*built("dlclose", kind, link=False), str(library("libpromwrite.so"))]
+    command = [*built("dlclose", kind, link=False), str(library() / "libpromwrite.so")]
     with FaultReceiver() as receiver:
-        assert run(command, at(receiver)) == "unloaded\n"
+        assert output(command, at(receiver)) == "unloaded\n"
         assert held(receiver, "unloaded") == [(0, 1)]
 
 
 def run_layer(program: Path, exceptions: bool) -> None:
     """Runs the C++ program and looks at what arrived."""
     with FaultReceiver() as receiver:
-        told = run([program], at(receiver))
+        told = output([program], at(receiver))
         assert told == ("results and exceptions\n" if exceptions else "results\n")
         found = all_held(receiver)
         assert found.pop(("results", "map")) == [(0, 1), (1, 2), (2, 3), (3, 4)]
@@ -271,6 +271,6 @@ def test_both_kinds_of_error_in_one_program(tmp_path: Path) -> None:
             tmp_path / f"{name}.cpp", objects[-1], compiler="g++", standard="c++17", flags=["-c"], link=False
         )
     program = tmp_path / "both"
-    command = ["g++", *map(str, objects), str(library()), *SYSTEM, "-o", str(program)]
+    command = ["g++", *map(str, objects), str(library() / "libpromwrite.a"), *SYSTEM, "-o", str(program)]
     subprocess.run(command, check=True, timeout=100)
-    run([program], {}, code=5)
+    output([program], {}, code=5)

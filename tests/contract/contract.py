@@ -38,7 +38,7 @@ from typing import Any
 from receiver import FaultReceiver, Request
 
 HERE = Path(__file__).resolve().parent
-BUILT = Path(os.environ.get("PROMWRITE_AGENTS", HERE.parents[1] / "target" / "contract"))
+BUILT = Path(os.environ.get("PROMWRITE_CONTRACT", HERE.parents[1] / "target" / "contract"))
 AGENTS: dict[str, list[str]] = {
     "rust": [str(BUILT / "rust")],
     "python": [sys.executable, str(HERE / "agents" / "python" / "agent.py")],
