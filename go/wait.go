@@ -16,7 +16,7 @@ const (
 	longestPause = 20 * time.Millisecond
 )
 
-// begin starts the waits that belong to one call; where it fails, those it has started are still returned.
+// begin starts the waits that belong to one call; where one fails, the others are returned all the same.
 type begin func() ([]cWait, error)
 
 func one(start func() (cWait, error)) begin {
@@ -41,7 +41,7 @@ func wait(ctx context.Context, report Report, begin begin) (Report, error) {
 	waits, failed := begin()
 	var cause error
 	for _, w := range waits {
-		if failed == nil && cause == nil {
+		if cause == nil {
 			cause = settle(ctx, w)
 		}
 		part, err := w.finish()
