@@ -28,20 +28,15 @@ pub fn encode_bound(len: usize) -> usize {
 /// labels are sorted is compressed from where it lies.
 ///
 /// # Errors
-/// [`Error::Invalid`] for bytes that are no such message, with the offset, and for an `out` shorter than
-/// [`encode_bound`]; [`Error::TooLarge`] beyond the 4 GiB of the snappy format. The content of `out` is then undefined.
+/// [`Error::Invalid`] for bytes that are no such message, with the offset; [`Error::TooLarge`] for an `out` shorter than
+/// [`encode_bound`], and beyond the 4 GiB of the snappy format. The content of `out` is then undefined.
 pub fn encode_request(request: &[u8], out: &mut [u8]) -> Result<usize> {
     let bound = encode_bound(request.len());
     if bound == 0 {
         return Err(Error::TooLarge { field: PACKED.into(), size: request.len(), limit: MAX_REQUEST });
     }
     if out.len() < bound {
-        let rule = format!("must have room for {bound} bytes, as encode_bound says");
-        return Err(Error::Invalid {
-            field: "body".into(),
-            value: format!("{} bytes", out.len()),
-            rule: rule.into(),
-        });
+        return Err(Error::TooLarge { field: "body".into(), size: bound, limit: out.len() });
     }
     let mut copy = Copy { request, bytes: Vec::new(), copied: 0, labels: Vec::new(), others: Vec::new() };
     let mut entries = Request::new(request);
