@@ -38,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
             symbols = subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout
             assert " __asan_init" in symbols, "the sanitizer is not in the program"
             assert " __ubsan_handle_" in symbols, "the sanitizer is not in the program"
-        # a forked child leaks the parent's senders on purpose, because touching them could disturb the parent
+        # a forked child leaks the parent's senders on purpose, because to touch them could disturb the parent
         leaks = [] if name == "forks" else LEAKS
         return [*([*VALGRIND, *leaks] if kind == "valgrind" else []), str(program)]
 
@@ -129,18 +129,20 @@ def test_eight_threads(built: Built, kind: str) -> None:
         assert all_held(receiver) == dict.fromkeys(series, samples)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# Forks are not sanitized, because AddressSanitizer's own allocator is no good after one: it stays locked for ever where
+# the sending thread was just in it.
+@pytest.mark.parametrize("kind", ["plain", "valgrind"])
 def test_a_fork(built: Built, kind: str) -> None:
     with FaultReceiver() as receiver:
-        output(built("forks", kind), {**at(receiver), "ASAN_OPTIONS": "detect_leaks=0"})
+        output(built("forks", kind), at(receiver))
         assert held(receiver, "fork", "parent") == [(0, 0), (1, 1), (2, 2)]
-        assert held(receiver, "fork", "child") == [(1, 1), (3, 3)]
+        assert held(receiver, "fork", "child") == [(1, 1)]
+        assert held(receiver, "fork", "child that exits") == [(3, 3)]
         assert held(receiver, "fork", "made in the child") == [(2, 2)]
         # each of the three processes over connections of its own
         assert receiver.counts()["connections"] == len(receiver.requests()) == 3
 
 
-# not sanitized, because this AddressSanitizer may itself be locked when the thread that holds its lock is gone
 @pytest.mark.parametrize(("kind", "forks"), [("plain", 200), ("valgrind", 20)])
 def test_forks_while_threads_append(built: Built, kind: str, forks: int) -> None:
     with FaultReceiver() as receiver:
