@@ -39,16 +39,25 @@ type queue struct {
 
 	mutex   sync.Mutex
 	closed  bool
-	writers map[string]*Writer
-	// keys of writers, the one used last at the end
-	used []string
+	writers map[string]*tenant
+	// counts the uses of all writers, to know which was used last
+	uses uint64
 	// reports of writers that were let go
 	left []SenderReport
 	closing
 }
 
+// tenant is the writer of one set of headers.
+type tenant struct {
+	*Writer
+	// calls that are just using it, so that it cannot be let go
+	users int
+	// when it was used last, in uses of the queue
+	last uint64
+}
+
 func newQueue(conn *connection, options []Option) *queue {
-	q := &queue{endpoint: conn.endpoint, writers: make(map[string]*Writer)}
+	q := &queue{endpoint: conn.endpoint, writers: make(map[string]*tenant)}
 	q.settings = []setting{{"instance", ""}}
 	if c := conn.client; c != nil {
 		if c.Transport != nil || c.Jar != nil || c.CheckRedirect != nil {
@@ -71,68 +80,76 @@ func (q *queue) append(packed []byte, headers map[string]string) error {
 	if q.refused != nil {
 		return q.refused
 	}
-	w, err := q.writer(headers)
+	w, err := q.use(headers)
 	if err != nil {
 		return err
 	}
-	return w.appendPacked(packed)
+	// the lock is not held meanwhile, because an append may wait with queue_config.overflow = block
+	err = w.appendPacked(packed)
+	q.mutex.Lock()
+	w.users--
+	q.mutex.Unlock()
+	return err
 }
 
-// writer is the one for these headers, made at first use.
-func (q *queue) writer(headers map[string]string) (*Writer, error) {
+// use is the writer for these headers, made at first use; who has used it takes itself off its users.
+func (q *queue) use(headers map[string]string) (*tenant, error) {
 	key := headerKey(headers)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if q.closed {
 		return nil, &Error{Code: CodeClosed, Message: "client is closed"}
 	}
-	if w := q.writers[key]; w != nil {
-		if n := len(q.used) - 1; q.used[n] != key {
-			q.used = append(slices.DeleteFunc(q.used, func(k string) bool { return k == key }), key)
-		}
-		return w, nil
-	}
-	endpoint, list, err := withHeaders(q.endpoint, q.settings, headers)
-	if err != nil {
-		return nil, err
-	}
-	w, err := newWriter(endpoint, list)
-	if err != nil {
-		return nil, err
-	}
-	if len(q.used) == maxHeaderSets {
-		if err := q.letGo(); err != nil {
+	w := q.writers[key]
+	if w == nil {
+		endpoint, list, err := withHeaders(q.endpoint, q.settings, headers)
+		if err != nil {
 			return nil, err
 		}
+		made, err := newWriter(endpoint, list)
+		if err != nil {
+			return nil, err
+		}
+		if len(q.writers) == maxHeaderSets {
+			if err := q.letGo(); err != nil {
+				return nil, err
+			}
+		}
+		w = &tenant{Writer: made}
+		q.writers[key] = w
 	}
-	q.writers[key] = w
-	q.used = append(q.used, key)
+	q.uses++
+	w.users, w.last = w.users+1, q.uses
 	return w, nil
 }
 
 // letGo forgets the writer that was not used for longest among those with nothing pending, but keeps its report.
 func (q *queue) letGo() error {
-	for i, key := range q.used {
-		w := q.writers[key]
+	oldest, found := "", false
+	for key, w := range q.writers {
+		if w.users > 0 || found && w.last > q.writers[oldest].last {
+			continue
+		}
 		stats, err := w.Stats()
 		if err != nil {
 			return err
 		}
-		if stats.Total().Pending > 0 {
-			continue
+		if stats.Total().Pending == 0 {
+			oldest, found = key, true
 		}
-		report, err := w.Flush(context.Background())
-		var loss *LossError
-		if err != nil && !errors.As(err, &loss) {
-			return err
-		}
-		q.leave(report)
-		delete(q.writers, key)
-		q.used = slices.Delete(q.used, i, i+1)
-		return nil
 	}
-	return &Error{Code: CodeQueueFull, retryable: true, Message: "queue: full: the client has " +
-		"as many sets of headers with pending samples as it may"}
+	if !found {
+		return &Error{Code: CodeQueueFull, retryable: true, Message: "queue: full: the client has " +
+			"as many sets of headers with pending samples as it may"}
+	}
+	report, err := q.writers[oldest].Flush(context.Background())
+	var loss *LossError
+	if err != nil && !errors.As(err, &loss) {
+		return err
+	}
+	q.leave(report)
+	delete(q.writers, oldest)
+	return nil
 }
 
 // leave adds a report to those of the writers that were let go, as one sender: all have one URL.
@@ -157,9 +174,9 @@ func (q *queue) leave(report Report) {
 func (q *queue) take() ([]*Writer, []SenderReport) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	writers := make([]*Writer, 0, len(q.used))
-	for _, key := range q.used {
-		writers = append(writers, q.writers[key])
+	writers := make([]*Writer, 0, len(q.writers))
+	for _, w := range q.writers {
+		writers = append(writers, w.Writer)
 	}
 	left := q.left
 	q.left = nil
@@ -171,14 +188,16 @@ func waitAll(ctx context.Context, writers []*Writer, left []SenderReport, start 
 	defer runtime.KeepAlive(writers)
 	return wait(ctx, Report{Senders: left}, func() ([]cWait, error) {
 		waits := make([]cWait, 0, len(writers))
+		var failed error
 		for _, w := range writers {
 			wait, err := start(w.c)
 			if err != nil {
-				return waits, err
+				failed = err
+				continue
 			}
 			waits = append(waits, wait)
 		}
-		return waits, nil
+		return waits, failed
 	})
 }
 
@@ -210,8 +229,8 @@ func (q *queue) stats() (Stats, error) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	var all Stats
-	for _, key := range q.used {
-		stats, err := q.writers[key].Stats()
+	for _, w := range q.writers {
+		stats, err := w.Stats()
 		if err != nil {
 			return all, err
 		}

@@ -1,4 +1,4 @@
-// Package promwrite: see doc.go. This file holds every call into the Rust core.
+// This file holds every call into the Rust core.
 //
 // The rules here: strings and slices cross as pointer and length and are not kept; a handle is freed by the cleanup of the Go
 // object that owns it and by nothing else, so that no call can meet a freed one; whoever calls keeps the object alive.

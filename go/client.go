@@ -84,12 +84,12 @@ type clientOptions struct {
 type ClientOption func(opts *clientOptions)
 
 // HttpClient sets the client that sends, as it is: its Transport, Timeout, Jar and CheckRedirect; nil means the default one.
-func HttpClient(client *http.Client) ClientOption { //nolint:revive // the name of the API that this replaces
+func HttpClient(client *http.Client) ClientOption {
 	return func(opts *clientOptions) { opts.client = client }
 }
 
 // HttpClientWithAuth is [HttpClient] with basic authentication; a nil auth means none.
-func HttpClientWithAuth(client *http.Client, auth *BasicAuth) ClientOption { //nolint:revive // as above
+func HttpClientWithAuth(client *http.Client, auth *BasicAuth) ClientOption {
 	return func(opts *clientOptions) {
 		opts.client = client
 		opts.auth = auth
@@ -259,7 +259,7 @@ func (c *connection) send(ctx context.Context, packed []byte, headers map[string
 	if err != nil {
 		return fmt.Errorf("promwrite: sending remote write request: %w", err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // nothing depends on it
+	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, errorBodyLimit))
 	if answer.StatusCode/100 == 2 {
 		// read all the same, because only then the connection is used again

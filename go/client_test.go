@@ -140,7 +140,8 @@ func TestNilIsAnError(t *testing.T) {
 			t.Errorf("%s: %v %v", name, response, err)
 		}
 	}
-	if _, err := client.Write(nil, request()); err == nil { //nolint:staticcheck // what is tested
+	var none context.Context
+	if _, err := client.Write(none, request()); err == nil {
 		t.Error("nil context")
 	}
 	if _, err := client.Write(soon(t), request(), nil); err == nil || !strings.HasPrefix(err.Error(), "promwrite: sending remote write request: ") {

@@ -49,3 +49,19 @@ func TestVarintSize(t *testing.T) {
 		t.Error("varintSize(0)")
 	}
 }
+
+// Labels of every length come out as by the plain way, short or not.
+func TestShortLabelsAreTheSame(t *testing.T) {
+	text := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyzü", 8)
+	for name := range 140 {
+		for value := range 140 {
+			labels := []Label{{text[:name], text[3 : 3+value]}, {"b", "c"}}
+			want := appendLabels(appendLength(nil, tagFirst, labelsSize(labels)+2), labels)
+			want = append(want, tagSecond, 0)
+			got := appendRequest([]byte("before"), []TimeSeries{{labels, Sample{time.UnixMilli(0), 0}}})
+			if string(got) != "before"+string(want) {
+				t.Fatalf("lengths %d and %d: %q, want %q", name, value, got, want)
+			}
+		}
+	}
+}

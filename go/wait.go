@@ -16,7 +16,7 @@ const (
 	longestPause = 20 * time.Millisecond
 )
 
-// begin starts the waits that belong to one call; where it fails, those it has started are still returned.
+// begin starts the waits that belong to one call; where one fails, the others are returned all the same.
 type begin func() ([]cWait, error)
 
 func one(start func() (cWait, error)) begin {
@@ -41,7 +41,7 @@ func wait(ctx context.Context, report Report, begin begin) (Report, error) {
 	waits, failed := begin()
 	var cause error
 	for _, w := range waits {
-		if failed == nil && cause == nil {
+		if cause == nil {
 			cause = settle(ctx, w)
 		}
 		part, err := w.finish()
@@ -95,6 +95,12 @@ func (c *closing) once(ctx context.Context, closeIt func() (Report, error)) (Rep
 	c.mutex.Lock()
 	if c.done != nil {
 		c.mutex.Unlock()
+		// looked at first, because a context that has ended already would otherwise win at random
+		select {
+		case <-c.done:
+			return Report{}, nil
+		default:
+		}
 		select {
 		case <-c.done:
 			return Report{}, nil

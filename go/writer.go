@@ -98,10 +98,10 @@ func (w *Writer) appendPacked(request []byte) error {
 }
 
 // PushText adds the samples of a page in the text format 0.0.4 (contentType empty) or OpenMetrics, with labels added to each
-// series; a label of the page with the same name is kept as exported_NAME. Samples without time get the time of the call.
+// series; a series' own label of that name wins. Samples without time get the time of the call.
 // It returns how many samples were accepted: all of the page's, or none and an error.
 func (w *Writer) PushText(page []byte, contentType string, labels ...Label) (int, error) {
-	n, err := w.handle().pushText(page, contentType, labels, false)
+	n, err := w.handle().pushText(page, contentType, labels, true)
 	runtime.KeepAlive(w)
 	return n, err
 }

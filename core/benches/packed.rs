@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 const SERIES: usize = 2000;
 const ROUNDS: usize = 301;
 
-/// A request of series with one sample each; the labels sorted, or turned around.
-fn request(sorted: bool) -> Vec<u8> {
-    let series = (0..SERIES).map(|i| {
+/// A request of series with one sample each, from the first on or by great steps; the labels sorted, or turned around.
+fn request(sorted: bool, step: usize) -> Vec<u8> {
+    let series = (0..SERIES).map(|i| i * step % SERIES).map(|i| {
         let mut labels: Vec<_> = workload::pairs(i, 10)
             .into_iter()
             .map(|(name, value)| Label { name: name.into(), value })
@@ -77,13 +77,17 @@ fn compare(title: &str, mut works: Vec<Work<'_>>) {
 }
 
 fn main() {
-    let (sorted, unsorted) = (request(true), request(false));
+    let (sorted, unsorted, other_order) = (request(true, 1), request(false, 1), request(true, 701));
     println!("{SERIES} series of 10 labels, {} bytes each with one sample", sorted.len() / SERIES);
     let (plain, labelled) = (writer(""), writer("host-1"));
     compare(
         "push_request",
         vec![
             ("sorted labels", Box::new(|| plain.push_request(&sorted).unwrap())),
+            (
+                "sorted labels, series in another order",
+                Box::new(|| plain.push_request(&other_order).unwrap()),
+            ),
             ("unsorted labels", Box::new(|| plain.push_request(&unsorted).unwrap())),
             ("sorted labels, the writer adds one", Box::new(|| labelled.push_request(&sorted).unwrap())),
         ],

@@ -174,7 +174,7 @@ def test_the_pusher(server: Server, registry: CollectorRegistry) -> None:
         (m, path) for m in ["PUT", "POST", "PUT", "DELETE"]
     ]
     assert [r.body for r in server.requests][:3] == [generate_latest(registry)] * 2 + [b"a 1\n"]
-    with pytest.raises(promwrite.ClosedError, match="handler is closed"):
+    with pytest.raises(promwrite.ClosedError, match="pusher is closed"):
         pusher.push(registry)
 
 

@@ -16,5 +16,4 @@ cp "${CARGO_TARGET_DIR:-target}/debug/promwrite-contract-agent" "$out/rust"
     "$capi/libpromwrite.a" -lm -o "$out/c"
 
 cd tests/contract/agents/go
-go vet .
 go build -o "$out/go" .

@@ -38,7 +38,7 @@ from typing import Any
 from receiver import FaultReceiver, Request
 
 HERE = Path(__file__).resolve().parent
-BUILT = Path(os.environ.get("PROMWRITE_AGENTS", HERE.parents[1] / "target" / "contract"))
+BUILT = Path(os.environ.get("PROMWRITE_CONTRACT", HERE.parents[1] / "target" / "contract"))
 AGENTS: dict[str, list[str]] = {
     "rust": [str(BUILT / "rust")],
     "python": [sys.executable, str(HERE / "agents" / "python" / "agent.py")],
@@ -343,11 +343,13 @@ def writer(agent: Agent, receiver: FaultReceiver, **options: str) -> None:
     agent.do("writer", "w", write_url(receiver), spelled(options))
 
 
-def pusher(agent: Agent, receiver: FaultReceiver, **options: str) -> None:
-    """Makes the pusher ``p`` of the group ``job="batch", shard="a/b"``."""
+def pusher(
+    agent: Agent, receiver: FaultReceiver, name: str = "p", shard: str = "a/b", **options: str
+) -> None:
+    """Makes a pusher of the group ``job="batch"`` and that shard."""
     given = spelled(options)
     del given["queue_config.batch_send_deadline"]  # which a gateway has not
-    agent.do("pusher", "p", receiver.address, "batch", 1, {"shard": "a/b"}, given)
+    agent.do("pusher", name, receiver.address, "batch", 1, {"shard": shard}, given)
 
 
 def spelled(options: Mapping[str, str]) -> dict[str, str]:

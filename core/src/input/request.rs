@@ -4,197 +4,11 @@
 //! allocated for a series. What protobuf leaves open is read as its own decoders read it: fields in any order, the last
 //! of a repeated scalar wins, unknown fields are skipped.
 
-use crate::error::Error;
+mod fields;
 
-/// What is wrong with the bytes, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// Offset from the beginning of what was given, in bytes.
-    at: usize,
-    /// The series it is in, counted from 0.
-    series: Option<usize>,
-    rule: &'static str,
-}
+pub(crate) use fields::{Fields, PACKED, Read};
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        let place = fault.series.map(|n| format!(" (series {n}, counted from 0)")).unwrap_or_default();
-        let value = format!("byte {}", fault.at);
-        Error::Invalid { field: "packed".into(), value, rule: format!("{}{place}", fault.rule).into() }
-    }
-}
-
-pub(crate) type Read<T> = std::result::Result<T, Fault>;
-
-#[cold]
-fn fault<T>(at: usize, rule: &'static str) -> Read<T> {
-    Err(Fault { at, series: None, rule })
-}
-
-/// A message, or what is left of it: `bytes` begin where everything begins, so that `at` is an offset for errors, and end
-/// where the message ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-/// One field of a message.
-struct Field<'a> {
-    at: usize,
-    number: u64,
-    content: Content<'a>,
-}
-
-enum Content<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Block(Fields<'a>),
-    /// A group or four bytes: in no field that is known here.
-    Other,
-}
-
-/// Groups within groups that are skipped; no schema has any, so more of them are an attack on the stack.
-const GROUP_DEPTH: u32 = 64;
-
-impl<'a> Fields<'a> {
-    const fn new(bytes: &'a [u8]) -> Self {
-        Fields { bytes, at: 0 }
-    }
-
-    /// What is left, as it stands.
-    #[inline]
-    pub(crate) fn content(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
-    }
-
-    /// What is left, as text.
-    pub(crate) fn text(&self) -> Read<&'a str> {
-        let text = std::str::from_utf8(self.content());
-        text.or_else(|error| fault(self.at + error.valid_up_to(), "text must be UTF-8"))
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Read<u64> {
-        match self.bytes.get(self.at) {
-            Some(byte) if *byte < 0x80 => {
-                self.at += 1;
-                Ok(u64::from(*byte))
-            }
-            _ => self.long_varint(),
-        }
-    }
-
-    fn long_varint(&mut self) -> Read<u64> {
-        let mut value = 0;
-        for (n, byte) in self.content().iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * n);
-            if *byte < 0x80 {
-                if n == 9 && *byte > 1 {
-                    return fault(self.at, "a number must fit into 64 bits");
-                }
-                self.at += n + 1;
-                return Ok(value);
-            }
-        }
-        fault(self.at, "a number must end within its message and after at most 10 bytes")
-    }
-
-    fn fixed<const N: usize>(&mut self) -> Read<[u8; N]> {
-        match self.content().first_chunk() {
-            Some(bytes) => {
-                self.at += N;
-                Ok(*bytes)
-            }
-            None => fault(self.at, "a number must end within its message"),
-        }
-    }
-
-    /// A length and as many bytes.
-    #[inline]
-    fn block(&mut self) -> Read<Fields<'a>> {
-        let at = self.at;
-        let len = self.varint()?;
-        if len > (self.bytes.len() - self.at) as u64 {
-            return fault(at, "a length must not pass the end of its message");
-        }
-        let inner = Fields { bytes: &self.bytes[..self.at + len as usize], at: self.at };
-        self.at = inner.bytes.len();
-        Ok(inner)
-    }
-
-    #[inline]
-    fn next(&mut self) -> Read<Option<Field<'a>>> {
-        if self.at == self.bytes.len() {
-            return Ok(None);
-        }
-        let at = self.at;
-        let (number, wire_type) = self.key()?;
-        let content = match wire_type {
-            0 => Content::Varint(self.varint()?),
-            1 => Content::Fixed64(u64::from_le_bytes(self.fixed()?)),
-            2 => Content::Block(self.block()?),
-            3 => self.skip_group(number, GROUP_DEPTH).map(|()| Content::Other)?,
-            4 => return fault(at, "a group must begin before it ends"),
-            5 => self.fixed::<4>().map(|_| Content::Other)?,
-            _ => return fault(at, "a wire type must be one of 0 to 5"),
-        };
-        Ok(Some(Field { at, number, content }))
-    }
-
-    #[inline]
-    fn key(&mut self) -> Read<(u64, u8)> {
-        let at = self.at;
-        let key = self.varint()?;
-        if key < 8 || key > u64::from(u32::MAX) {
-            return fault(at, "the number of a field must be 1 to 536870911");
-        }
-        Ok((key >> 3, key as u8 & 7))
-    }
-
-    fn skip_group(&mut self, number: u64, depth: u32) -> Read<()> {
-        if depth == 0 {
-            return fault(self.at, "groups must not be nested deeper than 64");
-        }
-        loop {
-            let at = self.at;
-            match self.key()? {
-                (_, 0) => self.varint().map(drop)?,
-                (_, 1) => self.fixed::<8>().map(drop)?,
-                (_, 2) => self.block().map(drop)?,
-                (inner, 3) => self.skip_group(inner, depth - 1)?,
-                (ends, 4) if ends == number => return Ok(()),
-                (_, 4) => return fault(at, "a group must end with its own number"),
-                (_, 5) => self.fixed::<4>().map(drop)?,
-                _ => return fault(at, "a wire type must be one of 0 to 5"),
-            }
-        }
-    }
-}
-
-impl<'a> Field<'a> {
-    #[inline]
-    fn block(self) -> Read<Fields<'a>> {
-        match self.content {
-            Content::Block(inner) => Ok(inner),
-            _ => fault(self.at, "this field must have wire type 2, a length and bytes"),
-        }
-    }
-
-    fn varint(self) -> Read<u64> {
-        match self.content {
-            Content::Varint(value) => Ok(value),
-            _ => fault(self.at, "this field must have wire type 0, a varint"),
-        }
-    }
-
-    fn fixed64(self) -> Read<u64> {
-        match self.content {
-            Content::Fixed64(value) => Ok(value),
-            _ => fault(self.at, "this field must have wire type 1, eight bytes"),
-        }
-    }
-}
+use fields::Fault;
 
 /// A request: iterates its series and metadata in their order.
 pub(crate) struct Request<'a> {
@@ -240,18 +54,18 @@ pub(crate) struct TimeSeries<'a> {
 }
 
 /// What [`TimeSeries::samples`] found beside the samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found<'a> {
-    /// All label fields as they stand, where they stand together at the beginning as every encoder writes them; otherwise
-    /// nothing. Not looked into.
-    pub(crate) labels: &'a [u8],
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Beside {
+    /// Whether there are labels behind those at the beginning.
+    pub(crate) labels: bool,
     /// Whether there is an exemplar.
     pub(crate) exemplars: bool,
     /// Whether there is a native histogram.
     pub(crate) histograms: bool,
 }
 
-const LABEL_KEY: u8 = 0x0a;
+/// The key of the field `labels`.
+pub(crate) const LABEL_KEY: u8 = 0x0a;
 
 impl<'a> TimeSeries<'a> {
     /// Bytes that are the fields of a series without a request around them.
@@ -269,36 +83,43 @@ impl<'a> TimeSeries<'a> {
         self.message.at
     }
 
-    /// Hands each sample to `take`: value bits as given, time in ms.
-    #[inline]
-    pub(crate) fn samples(&self, take: impl FnMut(f64, i64)) -> Read<Found<'a>> {
-        self.read_samples(take).map_err(|f| self.locate(f))
-    }
-
-    #[inline]
-    fn read_samples(&self, mut take: impl FnMut(f64, i64)) -> Read<Found<'a>> {
+    /// The label fields at the beginning as they stand: all there are, as every encoder writes them, unless
+    /// [`TimeSeries::samples`] finds more. Not looked into.
+    pub(crate) fn leading_labels(&self) -> Read<&'a [u8]> {
         let mut rest = self.message;
         while rest.bytes.get(rest.at) == Some(&LABEL_KEY) {
             rest.at += 1;
-            rest.block()?;
+            rest.block().map_err(|f| self.locate(f))?;
         }
-        let labels = &self.message.bytes[self.message.at..rest.at];
-        let mut found = Found { labels, exemplars: false, histograms: false };
+        Ok(&self.message.bytes[self.message.at..rest.at])
+    }
+
+    /// Hands each sample to `take`: value bits as given, time in ms. The first `skip` bytes are labels and were read.
+    #[inline]
+    pub(crate) fn samples(&self, skip: usize, take: impl FnMut(f64, i64)) -> Read<Beside> {
+        self.read_samples(skip, take).map_err(|f| self.locate(f))
+    }
+
+    #[inline]
+    fn read_samples(&self, skip: usize, mut take: impl FnMut(f64, i64)) -> Read<Beside> {
+        let mut rest = self.message;
+        rest.at += skip;
+        let mut beside = Beside::default();
         loop {
             if let Some((value, time)) = usual_sample(rest.content()) {
                 take(value, time);
                 rest.at += USUAL_SAMPLE;
                 continue;
             }
-            let Some(field) = rest.next()? else { return Ok(found) };
+            let Some(field) = rest.next()? else { return Ok(beside) };
             match field.number {
-                1 => found.labels = field.block().map(|_| &[][..])?,
+                1 => beside.labels = field.block().map(|_| true)?,
                 2 => {
                     let (value, time) = sample(field.block()?)?;
                     take(value, time);
                 }
-                3 => found.exemplars = field.block().map(|_| true)?,
-                4 => found.histograms = field.block().map(|_| true)?,
+                3 => beside.exemplars = field.block().map(|_| true)?,
+                4 => beside.histograms = field.block().map(|_| true)?,
                 _ => {}
             }
         }
@@ -372,9 +193,14 @@ impl<'a> TimeSeries<'a> {
         }
     }
 
+    /// Its number for messages, none where there is no request around it: in one, nothing begins at offset 0.
+    pub(crate) fn place(&self) -> Option<usize> {
+        (self.message.at > 0).then_some(self.number)
+    }
+
     #[cold]
     fn locate(&self, fault: Fault) -> Fault {
-        Fault { series: Some(self.number), ..fault }
+        Fault { series: self.place(), ..fault }
     }
 }
 
@@ -502,3 +328,6 @@ impl<'a> MetricMetadata<'a> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,10 @@ impl Pusher {
         if !content_type.is_empty() {
             headers.0.push(("Content-Type".to_owned(), content_type.to_owned()));
         }
-        self.handler.push(Handed { url: &self.target, method, headers, body })
+        self.handler.push(Handed { url: &self.target, method, headers, body }).map_err(|error| match error {
+            Error::Closed { .. } => Error::Closed { what: "pusher" },
+            error => error,
+        })
     }
 
     /// Flushes for at most `timeout`.

@@ -4,7 +4,7 @@ use super::{Local, Series, Shared, Writer};
 use crate::error::{Error, Result};
 use crate::input::exposition::MetricType;
 use crate::input::labels::{Labels, METRIC_NAME};
-use crate::input::request::{Entry, Found, MetricMetadata, Request, TimeSeries};
+use crate::input::request::{Beside, Entry, MetricMetadata, PACKED, Request, TimeSeries};
 use crate::input::series::{Meta, SeriesData};
 use crate::input::timestamp::check_timestamp;
 use crate::pending::queue::now_stamp;
@@ -31,33 +31,20 @@ impl Writer {
     /// [`Series::append_at`], where a full queue with the policies `error` and `block` may have accepted what came first.
     pub fn push_request(&self, request: &[u8]) -> Result<usize> {
         let local = self.shared.local()?;
-        let mut push =
-            Push { shared: &self.shared, local, known: Vec::new(), unknown: Vec::new(), encoded: Vec::new() };
-        let (mut samples, mut metadata) = (Vec::new(), Vec::new());
-        let now_ms = sys::wall_ms();
+        let mut push = Push::new(&self.shared, local);
+        let mut metadata = Vec::new();
         let mut entries = Request::new(request);
         while let Some(entry) = entries.next()? {
             match entry {
-                Entry::Series(series) => {
-                    let mut refused = None;
-                    let found = series.samples(|value, time| {
-                        let stamp = if time == i64::MIN { now_stamp(now_ms) } else { time };
-                        if stamp == time && check_timestamp(time, now_ms).is_err() {
-                            refused = Some(time);
-                        }
-                        samples.push((series.number, value, stamp));
-                    })?;
-                    refused.map_or(Ok(()), |time| check_timestamp(time, now_ms))?;
-                    refuse_what_would_be_lost(&series, found)?;
-                    push.add(series, found.labels)?;
-                }
+                Entry::Series(series) => push.add(series)?,
                 Entry::Metadata(entry) => metadata.push(entry),
             }
         }
-        push.look_up()?;
+        push.read()?;
         push.describe(&metadata)?;
-        let appended = samples.iter().map(|(series, value, stamp)| (&*push.known[*series], *value, *stamp));
-        local.append_many(appended)?;
+        let Push { known, samples, .. } = push;
+        local
+            .append_many(samples.iter().map(|(series, value, stamp)| (&*known[*series].0, *value, *stamp)))?;
         Ok(samples.len())
     }
 
@@ -69,62 +56,102 @@ impl Writer {
     /// [`Writer::series`].
     pub fn series_from_labels(&self, labels: &[u8]) -> Result<Series> {
         let given = TimeSeries::alone(labels);
-        let mut samples = false;
-        let found = given.samples(|_, _| samples = true)?;
-        if samples || found.exemplars || found.histograms {
-            let rule = "must be labels alone, without samples, exemplars and histograms";
-            return Err(Error::invalid("packed", shown_series(&given), rule));
-        }
         let mut pairs = Vec::new();
-        let labels = read_labels(&given, &self.shared, &mut pairs)?;
+        let labels = read_labels_alone(&given, &self.shared, &mut pairs).map_err(|error| match error {
+            Error::Invalid { field, value, rule } if field == PACKED => {
+                Error::Invalid { field: "labels".into(), value, rule }
+            }
+            other => other,
+        })?;
         Series::new(self.shared.clone(), encode_labels(&labels), None)
     }
 }
 
-/// The series of a request on their way into the registry.
+/// A request on its way into the queue.
 struct Push<'a> {
     shared: &'a Shared,
     local: &'a Local,
-    /// By their number in the request.
-    known: Vec<Arc<SeriesData>>,
-    /// Those that come next, with their labels as they stand.
-    unknown: Vec<(TimeSeries<'a>, &'a [u8])>,
+    now_ms: i64,
+    /// Series that were not looked up yet.
+    unknown: Vec<TimeSeries<'a>>,
+    /// The series before those, with the length of their leading labels.
+    known: Vec<(Arc<SeriesData>, usize)>,
+    /// Of the known series: number, value, stamp.
+    samples: Vec<(usize, f64, i64)>,
     encoded: Vec<u8>,
 }
 
 impl<'a> Push<'a> {
-    fn add(&mut self, series: TimeSeries<'a>, labels: &'a [u8]) -> Result<()> {
-        self.unknown.push((series, labels));
-        if self.unknown.len() == SLICE { self.look_up() } else { Ok(()) }
+    fn new(shared: &'a Shared, local: &'a Local) -> Self {
+        Push {
+            shared,
+            local,
+            now_ms: sys::wall_ms(),
+            unknown: Vec::new(),
+            known: Vec::new(),
+            samples: Vec::new(),
+            encoded: Vec::new(),
+        }
     }
 
-    /// Turns what is unknown into what is known.
-    fn look_up(&mut self) -> Result<()> {
+    fn add(&mut self, series: TimeSeries<'a>) -> Result<()> {
+        self.unknown.push(series);
+        if self.unknown.len() == SLICE { self.read() } else { Ok(()) }
+    }
+
+    /// Looks up the series that are unknown and reads their samples.
+    fn read(&mut self) -> Result<()> {
         let unknown = std::mem::take(&mut self.unknown);
-        // where the writer adds nothing, labels as we write them name their series themselves
+        let begin = self.known.len();
+        // where the writer adds no label, labels as we write them name their series themselves
         let complete = self.shared.labels.is_empty();
-        let mut done = 0;
-        while let Some(rest) = unknown.get(done..).filter(|rest| !rest.is_empty()) {
-            let before = self.known.len();
-            self.local.queue.find(rest.iter().map(|(_, labels)| *labels), complete, &mut self.known);
-            done += self.known.len() - before;
-            if let Some((series, labels)) = unknown.get(done) {
-                let known = self.register(series, labels)?;
-                self.known.push(known);
-                done += 1;
+        while let Some(rest) = unknown.get(self.known.len() - begin..).filter(|rest| !rest.is_empty()) {
+            self.local.queue.find(rest, complete, &mut self.known);
+            if let Some(series) = unknown.get(self.known.len() - begin) {
+                let labels = series.leading_labels()?;
+                let known = self.register(series)?;
+                self.known.push((known, labels.len()));
             }
+        }
+        for series in &unknown {
+            self.read_samples(series)?;
         }
         self.unknown = unknown;
         self.unknown.clear();
         Ok(())
     }
 
+    fn read_samples(&mut self, series: &TimeSeries<'_>) -> Result<()> {
+        let (samples, now_ms) = (&mut self.samples, self.now_ms);
+        let mut refused = None;
+        let beside = series.samples(self.known[series.number].1, |value, time| {
+            let now = time == i64::MIN;
+            if !now && check_timestamp(time, now_ms).is_err() {
+                refused = Some(time);
+            }
+            samples.push((series.number, value, if now { now_stamp(now_ms) } else { time }));
+        })?;
+        if let Some(time) = refused {
+            check_timestamp(time, now_ms)?;
+        }
+        if beside.exemplars || beside.histograms {
+            return Err(lost(series, beside));
+        }
+        if beside.labels {
+            // what was found has only a part of the labels
+            self.known[series.number].0 = self.register(series)?;
+        }
+        Ok(())
+    }
+
     /// The way of a series that nobody knows: its labels are read, checked and encoded.
-    fn register(&mut self, series: &TimeSeries<'_>, given: &[u8]) -> Result<Arc<SeriesData>> {
+    fn register(&mut self, series: &TimeSeries<'_>) -> Result<Arc<SeriesData>> {
         let mut pairs = Vec::new();
         encode_labels_into(&read_labels(series, self.shared, &mut pairs)?, &mut self.encoded);
         let data = self.local.queue.register(&self.encoded, None).map_err(|e| self.local.sender.closed(e))?;
-        if given != data.labels() || !self.shared.labels.is_empty() {
+        let given = series.leading_labels()?;
+        let all = !series.samples(given.len(), |_, _| ())?.labels;
+        if all && (given != data.labels() || !self.shared.labels.is_empty()) {
             self.local.queue.alias(given, &data);
         }
         Ok(data)
@@ -142,7 +169,7 @@ impl<'a> Push<'a> {
             let meta = Meta { kind: kind(entry.kind), help, unit };
             told.insert(entry.family.text()?, (meta, None));
         }
-        for series in &self.known {
+        for (series, _) in &self.known {
             let name = decode_labels(series.labels()).find(|(name, _)| *name == METRIC_NAME);
             let Some(family) = name.and_then(|(_, name)| family_of(name, &told)) else { continue };
             let Some((meta, described)) = told.get_mut(family) else { continue };
@@ -183,8 +210,7 @@ fn read_labels<'a>(
     pairs.clear();
     given.labels(|name, value| pairs.push((name, value)))?;
     let Some(at) = pairs.iter().position(|(name, _)| *name == METRIC_NAME) else {
-        let value = format!("series {}, counted from 0", given.number);
-        return Err(Error::invalid("packed", value, "must have a label __name__"));
+        return Err(Error::invalid(PACKED, shown_series(given), "must have a label __name__"));
     };
     let (_, name) = pairs.remove(at);
     if pairs.iter().any(|(name, _)| *name == METRIC_NAME) {
@@ -193,23 +219,36 @@ fn read_labels<'a>(
     Labels::new(name, pairs.iter().copied(), &shared.labels, shared.scheme())
 }
 
-fn refuse_what_would_be_lost(series: &TimeSeries<'_>, found: Found<'_>) -> Result<()> {
-    let what = match found {
-        Found { histograms: true, .. } => "must have no native histograms, which are not sent yet",
-        Found { exemplars: true, .. } => "must have no exemplars, which are not sent yet",
-        _ => return Ok(()),
-    };
-    Err(Error::invalid("packed", shown_series(series), what))
+/// The error for what is not sent yet and would be lost in silence.
+#[cold]
+fn lost(series: &TimeSeries<'_>, beside: Beside) -> Error {
+    let what = if beside.histograms { "native histograms" } else { "exemplars" };
+    Error::invalid(PACKED, shown_series(series), format!("must have no {what}, which are not sent yet"))
 }
 
-/// A series for messages: its number and, as far as it can be read, its name.
+/// The labels of a series that has nothing else.
+fn read_labels_alone<'a>(
+    given: &TimeSeries<'a>,
+    shared: &'a Shared,
+    pairs: &mut Vec<(&'a str, &'a str)>,
+) -> Result<Labels<'a>> {
+    let mut samples = false;
+    let beside = given.samples(0, |_, _| samples = true)?;
+    if samples || beside.exemplars || beside.histograms {
+        let rule = "must be labels alone, without samples, exemplars and histograms";
+        return Err(Error::invalid(PACKED, shown_series(given), rule));
+    }
+    read_labels(given, shared, pairs)
+}
+
+/// A series for messages: its number and its name, as far as it has them.
 fn shown_series(series: &TimeSeries<'_>) -> String {
-    let mut shown = format!("series {}, counted from 0", series.number);
+    let number = series.place().map(|number| format!("series {number}, counted from 0"));
+    let mut parts: Vec<String> = number.into_iter().collect();
     let _ = series.labels(|name, value| {
         if name == METRIC_NAME {
-            shown.push_str(", ");
-            shown.push_str(value);
+            parts.push(value.to_owned());
         }
     });
-    shown
+    parts.join(", ")
 }

@@ -6,9 +6,10 @@ use crate::input::labels::METRIC_NAME;
 use crate::input::series::{Meta, SeriesData};
 use crate::input::timestamp::check_timestamp;
 use crate::pending::queue::{Nudge, Queue, now_stamp};
-use crate::sender::Sender;
+use crate::sender::{Sender, closed};
 use crate::sys::{self, ForkCell};
 use crate::wire::v1::decode_labels;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A prepared label set. Clones are the same series.
@@ -98,6 +99,9 @@ impl Series {
     /// # Errors
     /// [`Error::Closed`].
     pub fn describe(&self, meta: Meta) -> Result<()> {
+        if self.inner.writer.closed.load(Ordering::SeqCst) {
+            return closed("writer");
+        }
         let name = self.labels().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
         *self.inner.meta() = Some((name.into(), meta.clone()));
         let local = self.inner.local()?;

@@ -25,6 +25,7 @@ static void child_ended(void) {
 static void each_its_own(void) {
     promwrite_series *parent = series_of(writer, "fork", "parent");
     promwrite_series *child = series_of(writer, "fork", "child");
+    promwrite_series *exits = series_of(writer, "fork", "child that exits");
     append(parent, 0);
     const pid_t closing = fork();
     CHECK(closing >= 0);
@@ -35,6 +36,7 @@ static void each_its_own(void) {
         promwrite_series_free(own);
         promwrite_series_free(parent);
         promwrite_series_free(child);
+        promwrite_series_free(exits);
         CHECK(close_complete(writer) == 2);
         _exit(0);
     }
@@ -42,7 +44,7 @@ static void each_its_own(void) {
     const pid_t exiting = fork();
     CHECK(exiting >= 0);
     if (exiting == 0) {
-        append(child, 3);
+        append(exits, 3);
         exit(0);
     }
     append(parent, 2);
@@ -50,6 +52,7 @@ static void each_its_own(void) {
     child_ended();
     promwrite_series_free(parent);
     promwrite_series_free(child);
+    promwrite_series_free(exits);
     CHECK(close_complete(writer) == 3);
 }
 

@@ -22,14 +22,14 @@ def run(agent: Agent, receiver: FaultReceiver) -> None:
         agent.refused("push_text", "w", "m 1\n", ""),
     ):
         assert (refused.code, refused.retryable, refused.message) == (CLOSED, False, "writer is closed")
-    with agent.differs("what is closed is a pusher in C, and the handler that a pusher has elsewhere"):
+    with agent.differs("a pusher of the Go package is a handler with the paths of client_golang"):
         for refused in (
             agent.refused("put", "p", PAGE, TEXT),
             agent.refused("post", "p", PAGE, TEXT),
             agent.refused("delete", "p"),
         ):
             assert (refused.code, refused.retryable) == (CLOSED, False)
-            assert refused.message == ("pusher is closed" if agent.language == "c" else "handler is closed")
+            assert refused.message == ("handler is closed" if agent.language == "go" else "pusher is closed")
     for name in ("w", "p"):
         assert agent.report("stats", name).ledger == {"accepted": 1, "delivered": 1}
         with agent.differs("in C a second close is an error, as is every use of what is closed"):

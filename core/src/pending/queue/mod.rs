@@ -1,24 +1,29 @@
 //! Raw samples, 24 bytes each, bounded; handed out in chunks and encoded only then.
 //!
-//! An append is one short lock and 24 bytes into a chunk that already has room. Chunks are as large as a request may have
+//! An append is one short lock and 24 bytes into a chunk that already has room, or into a lane while others hold that lock. Chunks are as large as a request may have
 //! samples, and emptied ones are used again, so nothing is allocated once the queue has seen its usual load, and nothing
 //! is ever moved to make room.
 
 mod cut;
+mod lanes;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use cut::now_stamp;
 
 use crate::clock::{Clock, Mono};
 use crate::config::{Config, Overflow};
 use crate::error::{Error, Result};
+use crate::input::request::TimeSeries;
 use crate::input::series::{Family, Meta, Registry, SeriesData};
 use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::source::{Outcome, Request, Source, Take};
 use crate::wire::v1::{self, RawSample};
 use cut::Cutter;
+use lanes::Lanes;
 use state::State;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 /// Whether the worker should look now and not at its next tick.
@@ -34,6 +39,7 @@ pub enum Nudge {
 #[repr(C, align(64))]
 pub struct Queue {
     state: Mutex<State>,
+    lanes: Lanes,
     space: Condvar,
     registry: Registry,
     cutter: Mutex<Cutter>,
@@ -49,12 +55,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The lock, if nobody holds it.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 impl Queue {
     /// An empty queue with the limits of `config`.
     #[must_use]
     pub fn new(config: Arc<Config>, clock: Clock) -> Self {
         let queue = Queue {
             state: Mutex::new(State::new(config.max_samples_per_send, clock.now())),
+            lanes: Lanes::new(
+                config.overflow,
+                config.capacity.min(config.capacity_bytes / SAMPLE as u64),
+                config.max_samples_per_send,
+            ),
             space: Condvar::new(),
             registry: Registry::new(),
             cutter: Mutex::new(Cutter::new(config.clone())),
@@ -81,14 +101,17 @@ impl Queue {
         if let Some(bytes) = new {
             let mut state = lock(&self.state);
             if state.is_closed() {
+                drop(state);
                 // its worker has ended, so nobody else would ever let go of it
                 drop(series);
-                self.registry.sweep(state.settled_chunk(), true);
+                self.sweep(true);
                 return Err(Error::Closed { what: "writer" });
             }
             self.set_room(&mut state, bytes);
             if state.room() == 0 {
-                self.registry.sweep(state.settled_chunk(), true);
+                drop(state);
+                self.sweep(true);
+                state = lock(&self.state);
                 self.set_room(&mut state, self.registry.bytes());
             }
             if state.room() == 0 {
@@ -99,13 +122,13 @@ impl Queue {
     }
 
     /// Looks many series up; see [`Registry::find`].
-    pub(crate) fn find<'k>(
+    pub(crate) fn find(
         &self,
-        keys: impl Iterator<Item = &'k [u8]>,
+        given: &[TimeSeries<'_>],
         complete: bool,
-        found: &mut Vec<Arc<SeriesData>>,
+        found: &mut Vec<(Arc<SeriesData>, usize)>,
     ) {
-        self.registry.find(keys, complete, found);
+        self.registry.find(given, complete, found);
     }
 
     /// Lets other label bytes lead to a series; see [`Registry::alias`].
@@ -133,7 +156,19 @@ impl Queue {
     /// [`Error::Closed`]; [`Error::QueueFull`] with the policies `error` and `block`.
     #[inline]
     pub fn append(&self, series: &SeriesData, value: f64, timestamp_ms: i64) -> Result<Nudge> {
-        let mut state = lock(&self.state);
+        let mut state = match self.lanes.of(series.id()) {
+            None => lock(&self.state),
+            Some(lane) => {
+                let free = if lane.is_used() { None } else { try_lock(&self.state) };
+                match free {
+                    Some(state) => state,
+                    None => match self.append_to(lane, series, value, timestamp_ms) {
+                        Some(nudge) => return Ok(nudge),
+                        None => lock(&self.state),
+                    },
+                }
+            }
+        };
         if !state.has_room() {
             state = self.make_room(state)?;
         }
@@ -145,9 +180,11 @@ impl Queue {
         Ok(nudge)
     }
 
-    /// Sees to it that chunks lie ready, their memory fetched while nobody waits for the lock.
+    /// Sees to it that chunks lie ready, their memory fetched while nobody waits for the lock, and that no lane falls behind
+    /// by more than a chunk.
     #[cold]
     fn prepare(&self) {
+        self.unload_all();
         if lock(&self.state).wants_spare() {
             let size = self.config.max_samples_per_send;
             let mut samples = vec![RawSample { series: 0, value: 0.0, timestamp_ms: 1 }; size];
@@ -167,6 +204,7 @@ impl Queue {
         let mut nudge = Nudge::Later;
         let mut samples = samples.into_iter().peekable();
         while samples.peek().is_some() {
+            self.unload_used();
             let mut state = lock(&self.state);
             for (series, value, timestamp_ms) in samples.by_ref().take(self.config.max_samples_per_send) {
                 if !state.has_room() {
@@ -189,26 +227,48 @@ impl Queue {
             if state.is_closed() {
                 return Err(Error::Closed { what: "writer" });
             }
-            if !state.is_full() {
-                break;
-            }
-            match self.config.overflow {
-                Overflow::DropOldest if state.drop_oldest() => break,
-                Overflow::DropOldest | Overflow::DropNewest => return Ok(state),
-                Overflow::Error => return Err(self.full(&state)),
-                Overflow::Block => {
-                    let now = Instant::now();
-                    let until = deadline.get_or_insert(now + self.config.block_timeout);
-                    let left = until.saturating_duration_since(now);
-                    if left.is_zero() {
-                        return Err(self.full(&state));
+            if state.is_full() {
+                match self.config.overflow {
+                    Overflow::DropOldest | Overflow::DropNewest => {}
+                    Overflow::Error => return Err(self.full(&state)),
+                    Overflow::Block => {
+                        let now = Instant::now();
+                        let until = deadline.get_or_insert(now + self.config.block_timeout);
+                        let left = until.saturating_duration_since(now);
+                        if left.is_zero() {
+                            return Err(self.full(&state));
+                        }
+                        state =
+                            self.space.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                        continue;
                     }
-                    state = self.space.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
+            state.make_room(self.drops_oldest(), || self.clock.now());
+            return Ok(state);
         }
-        state.open_chunk(|| self.clock.now());
-        Ok(state)
+    }
+
+    fn drops_oldest(&self) -> bool {
+        self.config.overflow == Overflow::DropOldest
+    }
+
+    /// The queue with everything in it that was appended before.
+    fn whole(&self) -> MutexGuard<'_, State> {
+        self.unload_all();
+        lock(&self.state)
+    }
+
+    /// Lets go of series that are not used; see [`Registry::sweep`].
+    fn sweep(&self, now: bool) {
+        let least = self.unload_all();
+        self.sweep_below(least, now);
+    }
+
+    /// As [`Queue::sweep`], after the lanes were unloaded; no mark below `least` has come to a lane since.
+    fn sweep_below(&self, least: u64, now: bool) {
+        let settled = lock(&self.state).settled_chunk().min(least);
+        self.registry.sweep(settled, now);
     }
 
     fn full(&self, state: &State) -> Error {
@@ -223,6 +283,7 @@ impl Queue {
 
 impl Source for Queue {
     fn take(&self, now: Mono, flush_to: u64) -> Take {
+        self.unload_all();
         loop {
             let chunk = {
                 let mut state = lock(&self.state);
@@ -261,7 +322,7 @@ impl Source for Queue {
     }
 
     fn position(&self) -> u64 {
-        lock(&self.state).position()
+        self.whole().position()
     }
 
     fn settled_to(&self, position: u64) -> bool {
@@ -269,23 +330,25 @@ impl Source for Queue {
     }
 
     fn clear(&self, why: Dropped) -> u64 {
+        self.close_lanes();
         let lost = lock(&self.state).clear(why);
         self.space.notify_all();
         lost
     }
 
     fn close(&self) {
+        self.close_lanes();
         lock(&self.state).close();
         self.space.notify_all();
     }
 
     fn ledger(&self) -> Ledger {
-        lock(&self.state).ledger()
+        self.whole().ledger()
     }
 
     fn balance(&self) -> Balance {
         let registry = self.registry.bytes() as u64;
-        let state = lock(&self.state);
+        let state = self.whole();
         let bodies: usize = state.requests.iter().map(|r| r.body.len()).sum();
         Balance {
             ledger: state.ledger(),
@@ -295,19 +358,18 @@ impl Source for Queue {
     }
 
     fn oldest(&self) -> Option<Mono> {
-        lock(&self.state).oldest()
+        self.whole().oldest()
     }
 
     fn tidy(&self, now: Mono) {
-        let settled = {
+        {
             let mut state = lock(&self.state);
             if now < state.swept + self.config.series_idle_timeout {
                 return;
             }
             state.swept = now;
-            state.settled_chunk()
-        };
-        self.registry.sweep(settled, false);
+        }
+        self.sweep(false);
         let bytes = self.registry.bytes();
         self.set_room(&mut lock(&self.state), bytes);
     }

@@ -20,6 +20,8 @@ pub struct Chunk {
     samples: Vec<RawSample>,
     /// Samples before this one were dropped to make room.
     start: usize,
+    /// The least mark of its samples; see [`State::settled_chunk`].
+    least: u64,
     /// When the first sample came.
     pub opened: Mono,
     /// Whether it has as many samples as a request may have.
@@ -60,8 +62,8 @@ pub struct State {
     pub requests: VecDeque<Request>,
     /// Position of the first sample of the chunk that `current` and `requests` came from.
     base: u64,
-    /// The number of that chunk.
-    base_number: u64,
+    /// The least mark of that chunk.
+    base_least: u64,
     /// Chunks ever opened.
     opened_chunks: u64,
     next_id: u64,
@@ -91,7 +93,7 @@ impl State {
             panics: 0,
             requests: VecDeque::new(),
             base: 0,
-            base_number: 0,
+            base_least: 0,
             opened_chunks: 0,
             next_id: 0,
             spare: Vec::new(),
@@ -110,14 +112,37 @@ impl State {
     #[inline]
     pub fn add(&mut self, series: &SeriesData, value: f64, timestamp_ms: i64) -> Nudge {
         if !self.has_room() {
-            self.counted.accepted += 1;
-            self.counted.drop_items(Dropped::QueueFull, 1);
+            self.drop_newest(1);
             return Nudge::Later;
         }
         self.open.samples.push(RawSample { series: series.id(), value, timestamp_ms });
         self.tail += 1;
         series.touch(self.open.number);
         if self.open.samples.len() == self.size { Nudge::Now } else { Nudge::Later }
+    }
+
+    /// Adds as many of a lane's samples as there is room for, the first of which came at `opened`; says how many that was.
+    pub fn add_held(&mut self, samples: &[RawSample], mark: u64, opened: Mono) -> (usize, Nudge) {
+        let room = usize::try_from(self.stop.saturating_sub(self.tail)).unwrap_or(usize::MAX);
+        let taken = room.min(samples.len());
+        self.open.samples.extend_from_slice(&samples[..taken]);
+        self.tail += taken as u64;
+        if taken > 0 {
+            self.open.least = self.open.least.min(mark);
+            self.open.opened = self.open.opened.min(opened);
+        }
+        (taken, if taken > 0 && self.open.samples.len() == self.size { Nudge::Now } else { Nudge::Later })
+    }
+
+    /// Accepts samples and drops them, because there is no room.
+    pub fn drop_newest(&mut self, samples: u64) {
+        self.counted.accepted += samples;
+        self.counted.drop_items(Dropped::QueueFull, samples);
+    }
+
+    /// The number of a chunk that is not settled and not later than the one that the next sample comes to.
+    pub fn mark(&self) -> u64 {
+        if self.open.samples.is_empty() { self.opened_chunks + 1 } else { self.open.number }
     }
 
     /// Sets `stop` after anything it depends on has changed.
@@ -127,7 +152,7 @@ impl State {
     }
 
     /// Sees to it that the open chunk can take a sample, if the queue can.
-    pub fn open_chunk(&mut self, now: impl FnOnce() -> Mono) {
+    fn open_chunk(&mut self, now: impl FnOnce() -> Mono) {
         if self.open.samples.len() == self.size {
             let full = std::mem::take(&mut self.open);
             self.chunks.push_back(Chunk { full: true, ..full });
@@ -138,9 +163,18 @@ impl State {
         if self.open.samples.is_empty() {
             self.opened_chunks += 1;
             self.open.number = self.opened_chunks;
+            self.open.least = self.opened_chunks;
             self.open.opened = now();
         }
         self.restop();
+    }
+
+    /// Makes room for one more sample, by the oldest ones if `drop_oldest` says so. None is made in a queue that is closed,
+    /// or full otherwise.
+    pub fn make_room(&mut self, drop_oldest: bool, now: impl FnOnce() -> Mono) {
+        if !self.is_full() || drop_oldest && self.drop_oldest() {
+            self.open_chunk(now);
+        }
     }
 
     /// How many may be queued.
@@ -177,7 +211,7 @@ impl State {
 
     /// Makes room by the oldest samples that no request was made of yet; false if there are none. A long queue gives up a
     /// few at once, at most one in 65 536, so that appends to a full queue mostly take the fast path.
-    pub fn drop_oldest(&mut self) -> bool {
+    fn drop_oldest(&mut self) -> bool {
         if self.queued() == 0 {
             return false;
         }
@@ -240,7 +274,7 @@ impl State {
             }
         };
         self.base = self.head;
-        self.base_number = chunk.number;
+        self.base_least = chunk.least;
         self.head += chunk.samples().len() as u64;
         self.restop();
         let chunk = Arc::new(chunk);
@@ -344,6 +378,12 @@ impl State {
         items
     }
 
+    /// The samples of the open chunk.
+    #[cfg(test)]
+    pub fn open_samples(&self) -> &[RawSample] {
+        self.open.samples()
+    }
+
     /// Position behind the last sample queued.
     pub fn position(&self) -> u64 {
         self.tail
@@ -354,13 +394,15 @@ impl State {
         if self.current.is_some() || !self.requests.is_empty() { self.base } else { self.head }
     }
 
-    /// The number of the oldest chunk that is not wholly settled, or of the next one.
+    /// A series whose last mark is below this number has no sample in a chunk that is not wholly settled.
+    ///
+    /// The mark of a sample is the number of its chunk. One that went through a lane has the lane's mark, which may be an
+    /// earlier number, because it was not known which chunk would take it; the chunk keeps the least.
     pub fn settled_chunk(&self) -> u64 {
-        if self.current.is_some() || !self.requests.is_empty() {
-            return self.base_number;
-        }
-        let oldest = self.chunks.front().or((self.queued() > 0).then_some(&self.open));
-        oldest.map_or(self.opened_chunks + 1, |chunk| chunk.number)
+        let work = (self.current.is_some() || !self.requests.is_empty()).then_some(self.base_least);
+        let open = (!self.open.samples.is_empty()).then_some(self.open.least);
+        let queued = self.chunks.iter().map(|chunk| chunk.least);
+        queued.chain(work).chain(open).min().unwrap_or(self.opened_chunks + 1)
     }
 
     /// The ledger.

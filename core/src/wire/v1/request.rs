@@ -1,7 +1,7 @@
 //! The body of a request that its caller made and sends himself.
 
 use crate::error::{Error, Result};
-use crate::input::request::{Entry, Name, Request, TimeSeries};
+use crate::input::request::{Entry, Name, PACKED, Request, TimeSeries};
 use std::cell::RefCell;
 
 /// The largest request whose compressed form surely fits into the 4 GiB of the snappy format.
@@ -28,20 +28,15 @@ pub fn encode_bound(len: usize) -> usize {
 /// labels are sorted is compressed from where it lies.
 ///
 /// # Errors
-/// [`Error::Invalid`] for bytes that are no such message, with the offset, and for an `out` shorter than
-/// [`encode_bound`]; [`Error::TooLarge`] beyond the 4 GiB of the snappy format. The content of `out` is then undefined.
+/// [`Error::Invalid`] for bytes that are no such message, with the offset; [`Error::TooLarge`] for an `out` shorter than
+/// [`encode_bound`], and beyond the 4 GiB of the snappy format. The content of `out` is then undefined.
 pub fn encode_request(request: &[u8], out: &mut [u8]) -> Result<usize> {
     let bound = encode_bound(request.len());
     if bound == 0 {
-        return Err(Error::TooLarge { field: "packed".into(), size: request.len(), limit: MAX_REQUEST });
+        return Err(Error::TooLarge { field: PACKED.into(), size: request.len(), limit: MAX_REQUEST });
     }
     if out.len() < bound {
-        let rule = format!("must have room for {bound} bytes, as encode_bound says");
-        return Err(Error::Invalid {
-            field: "body".into(),
-            value: format!("{} bytes", out.len()),
-            rule: rule.into(),
-        });
+        return Err(Error::TooLarge { field: "body".into(), size: bound, limit: out.len() });
     }
     let mut copy = Copy { request, bytes: Vec::new(), copied: 0, labels: Vec::new(), others: Vec::new() };
     let mut entries = Request::new(request);
@@ -101,3 +96,6 @@ fn compress(plain: &[u8], out: &mut [u8]) -> Result<usize> {
     let packed = kept.ok().flatten().unwrap_or_else(|| snap::raw::Encoder::new().compress(plain, out));
     packed.map_err(|error| Error::Internal { place: "snappy".into(), message: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

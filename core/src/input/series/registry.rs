@@ -1,110 +1,18 @@
-//! The registry of series: label bytes encoded once, a number for each series, metadata of their families.
-//!
-//! An append must not search or lock a registry, so a handle holds its [`SeriesData`]; a pending sample holds only the
-//! series' number. The worker turns numbers back into label bytes through [`Pages`], a view that needs no lock.
+//! The registry of series: by labels, by number, and what they take.
 //!
 //! A series nobody can append to any more (no handle, no pending sample) goes after a while, because labels churn: a job
 //! that makes a series a task would otherwise grow for ever.
 
+use super::{ALIAS_OVERHEAD, Family, Meta, SeriesData};
 use crate::error::{Error, Result};
-use crate::input::exposition::MetricType;
+use crate::input::request::TimeSeries;
 use crate::wire::v1::SeriesBytes;
 use foldhash::quality::RandomState;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// What is told about a family once a minute: its type, help and unit.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Meta {
-    /// The type.
-    pub kind: MetricType,
-    /// The help text, without escapes.
-    pub help: Box<str>,
-    /// The unit, empty where there is none.
-    pub unit: Box<str>,
-}
-
-/// A metric family and when its metadata is due.
-#[derive(Debug)]
-pub struct Family {
-    /// The family's name, as it stands in the metadata.
-    pub name: Box<str>,
-    meta: Mutex<Meta>,
-    due_ns: AtomicU64,
-}
-
-impl Family {
-    /// Type, help and unit as last given.
-    pub fn meta(&self) -> Meta {
-        self.meta.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether the metadata is due at `now_ns`; if so it is next due at `next_ns`.
-    pub fn take_due(&self, now_ns: u64, next_ns: u64) -> bool {
-        let due = self.due_ns.load(Ordering::Relaxed) <= now_ns;
-        if due {
-            self.due_ns.store(next_ns, Ordering::Relaxed);
-        }
-        due
-    }
-}
-
-/// One series: immutable labels, and marks that the queue and its worker keep.
-#[derive(Debug)]
-pub struct SeriesData {
-    id: u32,
-    labels: Box<[u8]>,
-    /// Other bytes that lead to this series: its labels as they are given in bulk, before they are sorted and completed.
-    alias: OnceLock<Box<[u8]>>,
-    family: OnceLock<Arc<Family>>,
-    /// The chunk of the queue that has the last append, to know whether a sample may be pending.
-    last_chunk: AtomicU64,
-    swept_chunk: AtomicU64,
-    /// Newest timestamp that a request was made with, to tell a sample that came too late.
-    last_cut: AtomicI64,
-}
-
-impl SeriesData {
-    /// The number of the series, reused after it went.
-    #[inline]
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
-    /// The labels as they stand inside a `TimeSeries` message.
-    #[must_use]
-    pub fn labels(&self) -> &[u8] {
-        &self.labels
-    }
-
-    /// Its family, if metadata was given.
-    #[must_use]
-    pub fn family(&self) -> Option<&Arc<Family>> {
-        self.family.get()
-    }
-
-    /// Marks an append into the queue's chunk of this number; called under the queue's lock. Written once a chunk, because
-    /// series that lie side by side in memory would otherwise slow down each other's threads.
-    #[inline]
-    pub fn touch(&self, chunk: u64) {
-        if self.last_chunk.load(Ordering::Relaxed) != chunk {
-            self.last_chunk.store(chunk, Ordering::Relaxed);
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.labels.len() + OVERHEAD + self.alias.get().map_or(0, |alias| alias.len() + ALIAS_OVERHEAD)
-    }
-}
-
-/// What a series takes beside its label bytes: the struct, its slot, its place in the index.
-const OVERHEAD: usize = size_of::<SeriesData>() + 4 * size_of::<usize>() + 24;
-/// What an alias takes beside its bytes: its place in the index.
-const ALIAS_OVERHEAD: usize = 2 * size_of::<usize>();
 
 const PAGE: usize = 256;
 
@@ -260,19 +168,30 @@ impl Registry {
         Ok((series, new))
     }
 
-    /// Looks up the series of each of `keys` and stops at the first that nobody knows. A key is an alias or, where it may be
-    /// `complete`, the labels as [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
-    pub(crate) fn find<'k>(
+    /// Looks up each of `given` by its leading labels and stops at the first that nobody knows; with a series comes the
+    /// length of these labels. They are an alias or, where they may be `complete`, labels as
+    /// [`crate::wire::v1::encode_labels`] wrote them. One lock for all of them.
+    pub(crate) fn find(
         &self,
-        keys: impl Iterator<Item = &'k [u8]>,
+        given: &[TimeSeries<'_>],
         complete: bool,
-        found: &mut Vec<Arc<SeriesData>>,
+        found: &mut Vec<(Arc<SeriesData>, usize)>,
     ) {
         let inner = self.lock();
-        let by_alias = |key: &[u8]| inner.aliases.get(key).map(|alias| &alias.0);
-        let by_labels =
-            |key: &[u8]| if complete { inner.index.get(key).map(|labels| &labels.0) } else { None };
-        found.extend(keys.map_while(|key| by_labels(key).or_else(|| by_alias(key)).cloned()));
+        // most callers push the same series in the same order, so that the next is the one that was registered next
+        let mut in_order = true;
+        for one in given {
+            let next = found.last().map_or(0, |(last, _)| last.id.wrapping_add(1));
+            let guess = if in_order { inner.pages.get(next) } else { None };
+            let known = guess.and_then(|guess| Some((guess, guess.leads(one.bytes(), complete)?)));
+            let known = known.or_else(|| {
+                let labels = one.leading_labels().ok()?;
+                Some((inner.find(labels, complete)?, labels.len()))
+            });
+            let Some((series, len)) = known else { return };
+            in_order = series.id == next;
+            found.push((series.clone(), len));
+        }
     }
 
     /// Lets `given` lead to `series` in [`Registry::find`] as long as the series stays: how many bytes all series take now.
@@ -327,11 +246,14 @@ impl Registry {
             .iter()
             .map(|s| &s.0)
             .filter(|s| {
+                // the index and the page hold it, and the index of aliases. Counted first, and the fence after it, because
+                // the holder that let go a moment ago has marked its last append before
+                let holders = 2 + usize::from(s.alias.get().is_some());
+                let unused = Arc::strong_count(s) == holders;
+                fence(Ordering::Acquire);
                 let last = s.last_chunk.load(Ordering::Relaxed);
                 let idle = now || s.swept_chunk.swap(last, Ordering::Relaxed) == last;
-                // the index and the page hold it, and the index of aliases
-                let holders = 2 + usize::from(s.alias.get().is_some());
-                idle && last < settled && Arc::strong_count(s) == holders
+                unused && idle && last < settled
             })
             .cloned()
             .collect();
@@ -348,6 +270,11 @@ impl Registry {
 }
 
 impl Inner {
+    fn find(&self, labels: &[u8], complete: bool) -> Option<&Arc<SeriesData>> {
+        let exact = if complete { self.index.get(labels) } else { None };
+        exact.map(|s| &s.0).or_else(|| self.aliases.get(labels).map(|s| &s.0))
+    }
+
     fn insert(&mut self, labels: Box<[u8]>) -> Arc<SeriesData> {
         let id = self.free.pop().unwrap_or_else(|| {
             self.next += 1;
@@ -475,5 +402,56 @@ mod tests {
         assert!(!family.take_due(71, 131));
         registry.describe("up", meta("b"));
         assert!(family.take_due(72, 132) && &*family.meta().help == "b");
+    }
+
+    #[test]
+    fn other_bytes_lead_to_a_series_as_long_as_it_stays() {
+        let registry = Registry::new();
+        let series = registry.register(&labels("up", 1), None, 1000).unwrap().0;
+        let (bytes, given) = (registry.bytes(), [&labels("up", 1)[..], &labels("up", 1)[..]].concat());
+        let find = |given: &[u8], complete| {
+            let mut found = Vec::new();
+            registry.find(&[TimeSeries::alone(given), TimeSeries::alone(given)], complete, &mut found);
+            found.iter().for_each(|(_, len)| assert_eq!(*len, given.len()));
+            found.into_iter().map(|(series, _)| series.id()).collect::<Vec<_>>()
+        };
+        assert_eq!((find(&given, true).len(), find(series.labels(), false).len()), (0, 0));
+        assert_eq!(registry.alias(&given, &series, bytes + given.len()), None, "no room");
+        let more = registry.alias(&given, &series, 10_000).unwrap();
+        assert_eq!((more, series.bytes()), (registry.bytes(), registry.bytes()));
+        assert!(more > bytes);
+        assert_eq!(registry.alias(series.labels(), &series, 10_000), None, "one alias a series");
+        let id = series.id();
+        assert_eq!(
+            (find(&given, false), find(&given, true), find(series.labels(), true)),
+            (vec![id; 2], vec![id; 2], vec![id; 2])
+        );
+        assert_eq!(find(series.labels(), false), [], "labels of ours are no alias");
+        assert_eq!(registry.sweep(9, true), 0);
+        drop(series);
+        assert_eq!((registry.sweep(9, true), registry.bytes()), (1, 0));
+        assert_eq!(find(&given, false), []);
+    }
+
+    #[test]
+    fn the_series_registered_next_is_taken_only_where_its_labels_stand() {
+        let registry = Registry::new();
+        let all: Vec<_> =
+            (0..600).map(|n| registry.register(&labels("m", n), None, 1000).unwrap().0).collect();
+        let find = |order: &[usize]| {
+            let given: Vec<_> = order.iter().map(|n| TimeSeries::alone(all[*n].labels())).collect();
+            let mut found = Vec::new();
+            registry.find(&given, true, &mut found);
+            let found: Vec<_> = found.iter().map(|(series, _)| series.id()).collect();
+            assert_eq!(found, order.iter().map(|n| all[*n].id()).collect::<Vec<_>>());
+        };
+        find(&(0..600).collect::<Vec<_>>());
+        find(&(0..600).rev().collect::<Vec<_>>());
+        find(&[5, 6, 6, 7, 300, 301, 599, 0]);
+        // longer by a label than the one that is guessed
+        let longer = [all[1].labels(), all[2].labels()].concat();
+        let mut found = Vec::new();
+        registry.find(&[TimeSeries::alone(all[0].labels()), TimeSeries::alone(&longer)], true, &mut found);
+        assert_eq!(found.len(), 1);
     }
 }
