@@ -223,16 +223,7 @@ def test_a_header_of_another_version(objects: Path, tmp_path: Path) -> None:
     assert "promwrite.h is of another version than this Go package" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"CGO_ENABLED": "0"},
-        {"GOOS": "windows"},
-        {"GOOS": "darwin", "GOARCH": "arm64"},
-        {"GOARCH": "arm64", "CGO_ENABLED": "0"},
-    ],
-    ids=lambda env: " ".join(f"{key}={value}" for key, value in env.items()),
-)
+@pytest.mark.parametrize("env", [{"CGO_ENABLED": "0"}, {"GOOS": "windows"}], ids=str)
 def test_where_it_cannot_be_built(env: dict[str, str], objects: Path, tmp_path: Path) -> None:
     done = go_build(module(tmp_path / "job"), "consumer", env=env)
     assert done.returncode != 0

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"sync"
 
@@ -32,6 +31,5 @@ func children(ctx context.Context, writer *promwrite.Writer) {
 	appended.Wait()
 	close(stop)
 	flushed.Wait()
-	total := must(writer.Stats()).Total()
-	fmt.Println(total.Accepted, total.Delivered, total.Pending)
+	tell(ctx, writer)
 }

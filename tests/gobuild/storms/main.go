@@ -89,6 +89,13 @@ func flushing(ctx context.Context, writer *promwrite.Writer, stop <-chan struct{
 	return &group
 }
 
+// tell flushes and prints how many samples were accepted, delivered and are pending.
+func tell(ctx context.Context, writer *promwrite.Writer) {
+	must(writer.Flush(ctx))
+	total := must(writer.Stats()).Total()
+	fmt.Println(total.Accepted, total.Delivered, total.Pending)
+}
+
 func check(err error) {
 	if err != nil {
 		panic(err)

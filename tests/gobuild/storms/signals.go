@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -31,6 +30,5 @@ func signals(ctx context.Context, writer *promwrite.Writer) {
 	close(stop)
 	flushed.Wait()
 	pprof.StopCPUProfile()
-	total := must(writer.Stats()).Total()
-	fmt.Println(total.Accepted, total.Delivered, total.Pending)
+	tell(ctx, writer)
 }
