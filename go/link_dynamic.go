@@ -2,6 +2,8 @@
 
 package promwrite
 
+// The go tool's cache does not notice when pkg-config says something else: an installation that moves needs go build -a.
+
 // #cgo pkg-config: promwrite
 import "C"
 

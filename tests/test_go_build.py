@@ -62,8 +62,10 @@ def go_build(
 def build(objects: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Builds one of the programs, each time in a module of its own."""
 
-    def build(program: str, *flags: str, env: Mapping[str, str] | None = None) -> Path:
-        folder = module(tmp_path_factory.mktemp("job") / "job")
+    def build(
+        program: str, *flags: str, package: Path = ROOT / "go", env: Mapping[str, str] | None = None
+    ) -> Path:
+        folder = module(tmp_path_factory.mktemp("job") / "job", package)
         done = go_build(folder, program, *flags, env=env)
         assert (done.returncode, done.stderr) == (0, "")
         return folder / "bin" / program
@@ -87,6 +89,24 @@ def prefix(objects: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prefix")
     install(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def build_dynamic(build: Build, prefix: Path) -> Build:
+    """Builds one of the programs with what is installed, by a copy of the package.
+
+    Because the go tool's cache does not notice what pkg-config says, and would answer with the folders of an
+    earlier installation.
+    """
+    package = prefix / "go"
+    shutil.copytree(ROOT / "go", package)
+    # LIBDIR and not PATH, because nothing of the machine may be found in its stead
+    env = {"PKG_CONFIG_LIBDIR": f"{prefix}/lib/pkgconfig"}
+
+    def build_dynamic(program: str) -> Path:
+        return build(program, "-tags=promwrite_dynamic", package=package, env=env)
+
+    return build_dynamic
 
 
 def delivers(program: Path, linked: str, env: Mapping[str, str]) -> None:
@@ -165,10 +185,8 @@ def test_vendored(objects: Path, tmp_path: Path) -> None:
     delivers_everything(folder / "bin" / "everything")
 
 
-def test_dynamic(build: Build, prefix: Path) -> None:
-    program = build(
-        "consumer", "-tags=promwrite_dynamic", env={"PKG_CONFIG_LIBDIR": f"{prefix}/lib/pkgconfig"}
-    )
+def test_dynamic(build_dynamic: Build, prefix: Path) -> None:
+    program = build_dynamic("consumer")
     assert "libpromwrite.so.0" in needed(program)
     # it has nothing of the core itself
     defined = run("nm", "--defined-only", program).split()
@@ -176,11 +194,9 @@ def test_dynamic(build: Build, prefix: Path) -> None:
     delivers(program, "dynamic", {"LD_LIBRARY_PATH": f"{prefix}/lib"})
 
 
-def test_a_core_of_another_version(build: Build, prefix: Path, tmp_path: Path) -> None:
+def test_a_core_of_another_version(build_dynamic: Build, tmp_path: Path) -> None:
     """Every entry says so, and calls nothing of that core, of which each function but the version's would abort."""
-    program = build(
-        "entries", "-tags=promwrite_dynamic", env={"PKG_CONFIG_LIBDIR": f"{prefix}/lib/pkgconfig"}
-    )
+    program = build_dynamic("entries")
     names = (ROOT / "capi" / "exports").read_text().split()
     names.remove("promwrite_version")
     other = tmp_path / "other.c"
