@@ -12,7 +12,7 @@ export PROMWRITE_RECEIVER := $(BUILT)/debug/promwrite-receiver
 export PROMWRITE_CAPI ?= $(CURDIR)/target/capi
 # The agents of the contract tests.
 export PROMWRITE_CONTRACT ?= $(CURDIR)/target/contract
-GO_MODULES := go examples/go tests/gopeers tests/contract/agents/go
+GO_MODULES := go examples/go tests/gopeers tests/gobuild tests/contract/agents/go
 # The same interpreter for every cargo call, because PyO3 is built again when it changes.
 export PYO3_PYTHON := $(BIN)/python
 

@@ -368,6 +368,9 @@ func takeStats(code C.int32_t, report **C.promwrite_report, e **C.promwrite_erro
 }
 
 func takeLog() []string {
+	if mismatch != nil {
+		return []string{mismatch.Error()}
+	}
 	log := C.promwrite_log_take()
 	if log == nil {
 		return nil
@@ -381,7 +384,13 @@ func takeLog() []string {
 }
 
 // encodeBound is the size that encode needs for a request of so many bytes.
-func encodeBound(requestLen int) int { return int(C.promwrite_encode_bound(C.size_t(requestLen))) }
+func encodeBound(requestLen int) int {
+	if mismatch != nil {
+		// encode says so
+		return 0
+	}
+	return int(C.promwrite_encode_bound(C.size_t(requestLen)))
+}
 
 // encode writes the body of a request into body and returns its length.
 func encode(request, body []byte) (int, error) {
