@@ -79,9 +79,11 @@ lint: package capi ## format, lints and types
 	cd tests/gotools && go build -o ../../target/staticcheck honnef.co/go/tools/cmd/staticcheck
 	for module in $(GO_MODULES); do (cd $$module && go vet ./... && '$(CURDIR)/target/staticcheck' ./...) || exit 1; done
 
-bench: package ## the speed table, as ratios measured in one run
+bench: package capi servers ## the speed table, as ratios measured in one run
 	cargo bench --locked -p promwrite-core
 	$(BIN)/python python/benches/bench.py
+	capi/benches/run.sh
+	cd tests/gopeers && go test -run '^$$' -bench . -benchtime 1x ./...
 
 # USER counts only when it is given to make, because every shell has one.
 given = $(if $(filter command,$(firstword $(origin $(1)))),--$(2)='$($(1))')

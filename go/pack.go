@@ -115,40 +115,42 @@ func shortLabels(labels []Label) (size int, ok bool) {
 func appendShortLabels(b []byte, labels []Label, size int) []byte {
 	start := len(b)
 	b = b[:start+size]
-	to := b[start:]
+	to := unsafe.Pointer(unsafe.SliceData(b[start:]))
 	for i := range labels {
 		name, value := labels[i].Name, labels[i].Value
-		to[3] = byte(len(name))
-		to[0], to[1], to[2] = tagFirst, byte(len(name)+len(value)+4), tagFirst
-		to = to[4:]
-		copyShort(to, name)
-		to = to[len(name):]
-		to[1] = byte(len(value))
-		to[0] = tagSecond
-		to = to[2:]
-		copyShort(to, value)
-		to = to[len(value):]
+		// both tags and lengths of the label and of its name
+		*(*[4]byte)(to) = [4]byte{tagFirst, byte(len(name) + len(value) + 4), tagFirst, byte(len(name))}
+		to = copyShort(unsafe.Add(to, 4), name)
+		*(*[2]byte)(to) = [2]byte{tagSecond, byte(len(value))}
+		to = copyShort(unsafe.Add(to, 2), value)
 	}
 	return b
 }
 
-// copyShort is copy for strings of 8 to 32 bytes, which it moves in words that overlap, because calling memmove costs more than
-// moving them; the others go to copy.
-func copyShort(to []byte, s string) {
+// copyShort copies s, in words that overlap where it is short, because calling memmove costs more than moving them; it returns the
+// place behind.
+func copyShort(to unsafe.Pointer, s string) unsafe.Pointer {
 	n := len(s)
-	if n < 8 || n > 32 {
-		copy(to, s)
-		return
+	from := unsafe.Pointer(unsafe.StringData(s))
+	switch {
+	case n > 32:
+		copy(unsafe.Slice((*byte)(to), n), s)
+	case n >= 16:
+		*(*[16]byte)(to) = *(*[16]byte)(from)
+		*(*[16]byte)(unsafe.Add(to, n-16)) = *(*[16]byte)(unsafe.Add(from, n-16))
+	case n >= 8:
+		*(*[8]byte)(to) = *(*[8]byte)(from)
+		*(*[8]byte)(unsafe.Add(to, n-8)) = *(*[8]byte)(unsafe.Add(from, n-8))
+	case n >= 4:
+		*(*[4]byte)(to) = *(*[4]byte)(from)
+		*(*[4]byte)(unsafe.Add(to, n-4)) = *(*[4]byte)(unsafe.Add(from, n-4))
+	default:
+		// of one, two or three bytes
+		*(*byte)(to) = *(*byte)(from)
+		*(*byte)(unsafe.Add(to, n/2)) = *(*byte)(unsafe.Add(from, n/2))
+		*(*byte)(unsafe.Add(to, n-1)) = *(*byte)(unsafe.Add(from, n-1))
 	}
-	from, to := unsafe.Slice(unsafe.StringData(s), n), to[:n]
-	binary.LittleEndian.PutUint64(to, binary.LittleEndian.Uint64(from))
-	if n > 16 {
-		binary.LittleEndian.PutUint64(to[8:], binary.LittleEndian.Uint64(from[8:]))
-		if n > 24 {
-			binary.LittleEndian.PutUint64(to[16:], binary.LittleEndian.Uint64(from[16:]))
-		}
-	}
-	binary.LittleEndian.PutUint64(to[n-8:], binary.LittleEndian.Uint64(from[n-8:]))
+	return unsafe.Add(to, n)
 }
 
 // appendRequest adds series as the fields of a request.

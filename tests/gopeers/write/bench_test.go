@@ -132,13 +132,26 @@ func ourRequest() *promwrite.WriteRequest {
 	return req
 }
 
-// labelsOf are ten labels, about 313 bytes as a message.
+// labelsOf are the labels that a job on a cluster pushes: the workload of core/benches, 10 labels and 313 bytes a series.
+// Names and constants are literals, as they are in a program; the other values are strings of their own.
 func labelsOf(i int) [][2]string {
-	all := [][2]string{{"__name__", "rows_processed_total"}}
-	for l := range 9 {
-		all = append(all, [2]string{fmt.Sprintf("label_name_%d", l), fmt.Sprintf("value-%d-%04d", l, i)})
+	families := [...]string{
+		"etl_rows_written_total", "etl_rows_dropped_total", "etl_rows_skipped_total", "etl_rows_retried_total", "etl_rows_spilled_total",
 	}
-	return all
+	hash := func(n int) uint64 { return (uint64(n) + 1) * 0x9e37_79b9_7f4a_7c15 >> 32 }
+	partition := i / len(families)
+	return [][2]string{
+		{"__name__", families[i%len(families)]},
+		{"attempt", fmt.Sprintf("%016x", hash(i)<<16|1)},
+		{"cluster", "shanghai-prod-3"},
+		{"container", "spark-executor"},
+		{"instance", fmt.Sprintf("10.%03d.%03d.17:4040", 100+partition%7, 100+partition/7%100)},
+		{"job", "nightly-warehouse-load"},
+		{"namespace", "data-platform"},
+		{"partition", fmt.Sprintf("%05d", partition)},
+		{"pod", fmt.Sprintf("warehouse-load-%08x-exec-%03d", hash(partition/8), partition%8)},
+		{"stage", fmt.Sprintf("join-%02d", partition%12)},
+	}
 }
 
 func must(b *testing.B, err error) {
