@@ -32,7 +32,7 @@ func BenchmarkEncode(b *testing.B) {
 	packed := appendRequest(nil, workload(2000, 10).TimeSeries)
 	body := make([]byte, encodeBound(len(packed)))
 	perSample(b, 2000, func() {
-		if _, err := encode(packed, body); err != nil {
+		if _, err := encode(packed, false, body); err != nil {
 			b.Fatal(err)
 		}
 	})

@@ -18,15 +18,15 @@ type body struct {
 	users  atomic.Int32
 }
 
-// newBody compresses a packed request. The caller is the first user.
-func newBody(packed []byte) (*body, error) {
+// newBody compresses a packed request, as encode does. The caller is the first user.
+func newBody(packed []byte, sorted bool) (*body, error) {
 	b := &body{memory: getBuffer()}
 	b.users.Store(1)
 	if bound := encodeBound(len(packed)); cap(b.memory.b) < bound {
 		b.memory.b = make([]byte, bound)
 	}
 	b.memory.b = b.memory.b[:cap(b.memory.b)]
-	n, err := encode(packed, b.memory.b)
+	n, err := encode(packed, sorted, b.memory.b)
 	if err != nil {
 		b.release()
 		return nil, err

@@ -392,8 +392,9 @@ func encodeBound(requestLen int) int {
 	return int(C.promwrite_encode_bound(C.size_t(requestLen)))
 }
 
-// encode writes the body of a request into body and returns its length.
-func encode(request, body []byte) (int, error) {
+// encode writes the body of a request into body and returns its length. One that is sorted was made here and needs no look; the
+// labels of others are checked and sorted.
+func encode(request []byte, sorted bool, body []byte) (int, error) {
 	if mismatch != nil {
 		return 0, mismatch
 	}
@@ -401,6 +402,10 @@ func encode(request, body []byte) (int, error) {
 	var n C.size_t
 	p, pn := octets(request)
 	b, bn := octets(body)
-	code := C.promwrite_encode(C.PROMWRITE_PACKED_WRITE_REQUEST, p, pn, b, bn, &n, &e)
+	layout := C.uint32_t(C.PROMWRITE_PACKED_WRITE_REQUEST)
+	if sorted {
+		layout = C.PROMWRITE_PACKED_SORTED_REQUEST
+	}
+	code := C.promwrite_encode(layout, p, pn, b, bn, &n, &e)
 	return int(n), failure(code, e)
 }

@@ -194,7 +194,7 @@ func (p *Client) Write(ctx context.Context, req *WriteRequest, options ...WriteO
 	packed := getBuffer()
 	defer packed.release()
 	packed.b = appendRequest(packed.b, req.TimeSeries)
-	return p.write(ctx, packed.b, options)
+	return p.write(ctx, packed.b, p.queue == nil && sorted(req.TimeSeries), options)
 }
 
 // Marshaler is a message that can write itself, such as a *prompb.WriteRequest of prometheus/prometheus.
@@ -210,16 +210,16 @@ func (p *Client) WriteProto(ctx context.Context, req Marshaler, options ...Write
 	if err != nil {
 		return nil, fmt.Errorf("promwrite: marshaling remote write request proto: %w", err)
 	}
-	return p.write(ctx, packed, options)
+	return p.write(ctx, packed, false, options)
 }
 
-func (p *Client) write(ctx context.Context, packed []byte, options []WriteOption) (*WriteResponse, error) {
+func (p *Client) write(ctx context.Context, packed []byte, sorted bool, options []WriteOption) (*WriteResponse, error) {
 	headers := headersOf(options)
 	var err error
 	if p.queue != nil {
 		err = p.queue.append(packed, headers)
 	} else {
-		err = p.conn.send(ctx, packed, headers)
+		err = p.conn.send(ctx, packed, sorted, headers)
 	}
 	if err != nil {
 		return nil, err
@@ -228,8 +228,8 @@ func (p *Client) write(ctx context.Context, packed []byte, options []WriteOption
 }
 
 // send makes one request and returns nil for any 2xx.
-func (c *connection) send(ctx context.Context, packed []byte, headers map[string]string) error {
-	body, err := newBody(packed)
+func (c *connection) send(ctx context.Context, packed []byte, sorted bool, headers map[string]string) error {
+	body, err := newBody(packed, sorted)
 	if err != nil {
 		return fmt.Errorf("promwrite: marshaling remote write request proto: %w", err)
 	}

@@ -176,6 +176,41 @@ func appendRequest(b []byte, series []TimeSeries) []byte {
 	return b
 }
 
+// sorted says whether the labels of each series stand in the order of their names. A series whose names are the very same strings
+// as those of the series before is not compared: in a program names are mostly literals.
+func sorted(series []TimeSeries) bool {
+	var before []Label
+	for i := range series {
+		labels := series[i].Labels
+		if !sameNames(labels, before) && !namesSorted(labels) {
+			return false
+		}
+		before = labels
+	}
+	return true
+}
+
+func sameNames(a, b []Label) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if len(a[i].Name) != len(b[i].Name) || unsafe.StringData(a[i].Name) != unsafe.StringData(b[i].Name) {
+			return false
+		}
+	}
+	return true
+}
+
+func namesSorted(labels []Label) bool {
+	for i := 1; i < len(labels); i++ {
+		if labels[i].Name < labels[i-1].Name {
+			return false
+		}
+	}
+	return true
+}
+
 // buffer is memory for packed requests and bodies that is used again.
 type buffer struct{ b []byte }
 

@@ -65,3 +65,32 @@ func TestShortLabelsAreTheSame(t *testing.T) {
 		}
 	}
 }
+
+func TestSorted(t *testing.T) {
+	labels := func(names ...string) (found []Label) {
+		for _, name := range names {
+			found = append(found, Label{name, "v"})
+		}
+		return found
+	}
+	up, down := labels("App", "__name__", "a", "a", "b"), labels("__name__", "App")
+	for _, c := range []struct {
+		series [][]Label
+		want   bool
+	}{
+		{nil, true},
+		{[][]Label{nil, up, up, labels("__name__")}, true},
+		{[][]Label{up, down}, false},
+		{[][]Label{down, down}, false},
+		{[][]Label{up, up[:2], {up[1], up[0]}}, false},
+		{[][]Label{labels("abc"), {{"abc"[:2], ""}, {"abc", ""}, {"abc"[:1], ""}}}, false},
+	} {
+		var series []TimeSeries
+		for _, labels := range c.series {
+			series = append(series, TimeSeries{Labels: labels})
+		}
+		if got := sorted(series); got != c.want {
+			t.Errorf("%v: %v", c.series, got)
+		}
+	}
+}

@@ -8,9 +8,9 @@ use promwrite_core::wire::v1;
 /// Refuses a layout that this version does not know.
 pub fn check_layout(layout: u32) -> Result<()> {
     match layout {
-        crate::PROMWRITE_PACKED_WRITE_REQUEST => Ok(()),
+        crate::PROMWRITE_PACKED_WRITE_REQUEST | crate::PROMWRITE_PACKED_SORTED_REQUEST => Ok(()),
         other => {
-            let rule = "must be PROMWRITE_PACKED_WRITE_REQUEST (1)";
+            let rule = "must be PROMWRITE_PACKED_WRITE_REQUEST (1) or PROMWRITE_PACKED_SORTED_REQUEST (2)";
             Err(Error::invalid("layout", other.to_string(), rule))
         }
     }
@@ -44,7 +44,10 @@ pub unsafe extern "C" fn promwrite_encode(
             let packed = c.slice(packed, packed_len, "packed")?;
             let body = c.buffer(body, body_capacity, "body")?;
             let len = c.buffer(body_len, 1, "body_len")?;
-            len[0] = v1::encode_request(packed, body)?;
+            len[0] = match layout {
+                crate::PROMWRITE_PACKED_SORTED_REQUEST => v1::encode_sorted_request(packed, body)?,
+                _ => v1::encode_request(packed, body)?,
+            };
             Ok(crate::PROMWRITE_OK)
         })
     }

@@ -55,3 +55,6 @@ pub const PROMWRITE_NOW: i64 = i64::MIN;
 pub const PROMWRITE_FOREVER: i64 = -1;
 /// The layout of packed samples: an uncompressed `prometheus.WriteRequest` of remote write 1.0.
 pub const PROMWRITE_PACKED_WRITE_REQUEST: u32 = 1;
+/// The same, where the caller answers for it that the message is well-formed and the labels of each series stand sorted by name as
+/// bytes: `promwrite_encode` then compresses it without looking.
+pub const PROMWRITE_PACKED_SORTED_REQUEST: u32 = 2;

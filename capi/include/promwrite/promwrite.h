@@ -306,6 +306,12 @@
 #define PROMWRITE_PACKED_WRITE_REQUEST 1
 
 /**
+ * The same, where the caller answers for it that the message is well-formed and the labels of each series stand sorted by name as
+ * bytes: `promwrite_encode` then compresses it without looking.
+ */
+#define PROMWRITE_PACKED_SORTED_REQUEST 2
+
+/**
  * What went wrong. Made by a call that failed and was given a place for it; freed by `promwrite_error_free`.
  */
 typedef struct promwrite_error promwrite_error;

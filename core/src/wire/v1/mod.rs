@@ -11,7 +11,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use request::{encode_bound, encode_request};
+pub use request::{encode_bound, encode_request, encode_sorted_request};
 pub use split::{Part, split};
 
 use super::varint;
