@@ -119,6 +119,16 @@ fn bits_text_and_unknown_fields_arrive_as_they_are() {
 }
 
 #[test]
+fn a_sorted_request_gets_the_same_body_without_a_look() {
+    let request = series(&[&label(b"App", b"etl"), &label(b"__name__", b"up")]);
+    let mut bodies = [vec![0; encode_bound(request.len())], vec![0; encode_bound(request.len())]];
+    let [looked, vouched] = &mut bodies;
+    assert_eq!(encode_request(&request, looked), encode_sorted_request(&request, vouched));
+    assert_eq!(looked, vouched);
+    assert!(encode_sorted_request(&request, &mut vouched[1..]).is_err());
+}
+
+#[test]
 fn a_short_buffer_and_bytes_that_are_no_request_are_refused() {
     let request = series(&[&label(b"__name__", b"up")]);
     let bound = encode_bound(request.len());
