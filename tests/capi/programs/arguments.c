@@ -117,7 +117,7 @@ static void of_encode(void) {
     const uint8_t *packed = (const uint8_t *)"\x0a\x05x";
     CHECK(promwrite_encode_bound(0) > 0 && promwrite_encode_bound(0) <= sizeof body);
     BAD_BYTES("packed", promwrite_encode(1, text, length, body, sizeof body, &body_len, &error));
-    REFUSED("layout: \"2\"", promwrite_encode(2, NULL, 0, body, sizeof body, &body_len, &error));
+    REFUSED("layout: \"3\"", promwrite_encode(3, NULL, 0, body, sizeof body, &body_len, &error));
     REFUSED("body: NULL", promwrite_encode(1, NULL, 0, NULL, 1, &body_len, &error));
     REFUSED("body: ", promwrite_encode(1, NULL, 0, body, SIZE_MAX, &body_len, &error));
     REFUSED("body_len: NULL", promwrite_encode(1, NULL, 0, body, sizeof body, NULL, &error));
@@ -187,6 +187,7 @@ static void of_writer(void) {
     REFUSED("layout: \"0\"", promwrite_writer_append_packed(writer, 0, NULL, 0, &accepted, &error));
     BAD_BYTES("packed", promwrite_writer_append_packed(writer, 1, text, length, &accepted, &error));
     REFUSED("", promwrite_writer_append_packed(writer, 1, (const uint8_t *)"\x0a\x7f", 2, &accepted, &error));
+    REFUSED("", promwrite_writer_append_packed(writer, PROMWRITE_PACKED_SORTED_REQUEST, (const uint8_t *)"\x0a\x7f", 2, &accepted, &error));
 
     REFUSED("writer: NULL", promwrite_writer_push_text(NULL, NULL, 0, NULL, 0, NULL, 0, false, &accepted, &error));
     BAD_BYTES("page", promwrite_writer_push_text(writer, (const char *)text, length, NULL, 0, NULL, 0, false, &accepted,
