@@ -48,10 +48,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is pending, rejected or dropped.
+    /// Whether nothing is pending, rejected or dropped, and no more was put into the spool than taken out of it.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.pending == 0 && self.ledger.rejected_total() == 0 && self.ledger.dropped_total() == 0
+        let lost = self.ledger.rejected_total() + self.ledger.dropped_total();
+        self.pending == 0 && lost == 0 && self.ledger.spooled <= self.ledger.adopted
     }
 }
 
@@ -190,10 +191,10 @@ impl Sender {
         self.signal.nudge();
     }
 
-    /// A whole request is ready: lets the worker look now, unless it waits out a back-off.
+    /// A whole request is ready: lets the worker look now, unless it waits out a back-off and the queue has room.
     pub fn request_ready(self: &Arc<Self>) {
         self.ensure_worker();
-        if !self.signal.pausing.load(Ordering::Relaxed) {
+        if !self.signal.pausing.load(Ordering::Relaxed) || self.source.wants_room() {
             self.signal.nudge();
         }
     }
@@ -271,6 +272,7 @@ impl Sender {
             let message = format!("dropped ({}): {lost} {items} were still pending{cause}", why.name());
             (lost > 0).then_some((lost, message))
         });
+        self.note_notices();
         self.signal.cleared.store(true, Ordering::SeqCst);
         self.transport.cancel();
         self.signal.nudge();
@@ -315,6 +317,13 @@ impl Sender {
     /// Notes something that went wrong; with `log` it is worth a line in the caller's log.
     pub fn note(&self, message: &str, items: u64, log: bool) {
         self.note_settled(log, || Some((items, message.to_owned())));
+    }
+
+    /// Notes what the source has to say.
+    pub fn note_notices(&self) {
+        for notice in self.source.notices() {
+            self.note(&notice, 0, true);
+        }
     }
 
     /// Settles something with the source and notes what it cost, under one lock: no report has the loss without the reason.
