@@ -14,6 +14,7 @@ mod segment;
 mod source;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use directory::Directory;
 pub use source::{Place, Spooling};
@@ -57,7 +58,10 @@ pub enum From {
 #[derive(Debug)]
 struct Held {
     segment: Segment,
+    /// With the position in the queue of the first sample of each, where this process wrote it.
     records: VecDeque<(Record, u64)>,
+    /// Whether the first record is in work: its items are counted by whoever has it.
+    in_work: bool,
 }
 
 /// The files of one sender.
@@ -76,6 +80,8 @@ pub struct Spool {
     refused: HashSet<PathBuf>,
     /// Items given up and why, to be counted by the source.
     pub lost: Vec<(Dropped, u64)>,
+    /// Whose record in work was removed with its file.
+    pub withdrawn: Vec<From>,
     /// What a person should know.
     pub notices: Vec<String>,
 }
@@ -95,6 +101,7 @@ impl Spool {
             broken_until: Mono::ZERO,
             refused: HashSet::new(),
             lost: Vec::new(),
+            withdrawn: Vec::new(),
             notices: Vec::new(),
         }
     }
@@ -102,6 +109,11 @@ impl Spool {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Its bounds.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Writes a request's body, whose first sample was queued at `position`. False if the disk does not take it, now or
@@ -129,14 +141,16 @@ impl Spool {
         // freeing may have removed the file that was written to
         if rolls || self.own.is_empty() {
             let segment = Segment::create(&self.directory, self.fingerprint, meta.created_ms)?;
-            self.own.push_back(Held { segment, records: VecDeque::new() });
+            self.own.push_back(Held { segment, records: VecDeque::new(), in_work: false });
         }
         let Some(held) = self.own.back_mut() else { return Err(io::Error::other("no spool file")) };
         match held.segment.append(meta, body) {
             Ok(record) => held.records.push_back((record, position)),
             Err(error) => {
-                if held.records.is_empty() {
-                    self.drop_own(self.own.len() - 1);
+                if held.records.is_empty()
+                    && let Some(held) = self.own.pop_back()
+                {
+                    let _ = held.segment.remove();
                 }
                 return Err(error);
             }
@@ -177,11 +191,13 @@ impl Spool {
     /// Removes a file that is ours or nobody's; says how many items that cost.
     fn remove(&mut self, file: &Listed) -> io::Result<Option<u64>> {
         if let Some(at) = self.own.iter().position(|held| held.segment.path() == file.path) {
-            return Ok(Some(self.drop_own(at)));
+            return match self.own.remove(at) {
+                Some(held) => self.drop_held(From::Own, held).map(Some),
+                None => Ok(None),
+            };
         }
         if let Some(held) = self.other.take_if(|held| held.segment.path() == file.path) {
-            let items = held.items();
-            return held.segment.remove().map(|()| Some(items));
+            return self.drop_held(From::Other, held).map(Some);
         }
         if file.header.is_none() {
             return std::fs::remove_file(&file.path).map(|()| Some(0));
@@ -196,12 +212,12 @@ impl Spool {
         }
     }
 
-    fn drop_own(&mut self, at: usize) -> u64 {
-        let Some(held) = self.own.remove(at) else { return 0 };
-        let items = held.items();
-        // one that is gone already is as good
-        let _ = held.segment.remove();
-        items
+    fn drop_held(&mut self, from: From, held: Held) -> io::Result<u64> {
+        let items = held.records.iter().skip(usize::from(held.in_work)).map(items).sum();
+        if held.in_work {
+            self.withdrawn.push(from);
+        }
+        held.segment.remove().map(|()| items)
     }
 
     /// Where in the queue the oldest sample was that this process has on disk.
@@ -222,7 +238,10 @@ impl Spool {
                 Dropped::Expired
             } else {
                 match held.segment.read(&record) {
-                    Ok(body) => return Some((record, body)),
+                    Ok(body) => {
+                        held.in_work = true;
+                        return Some((record, body));
+                    }
                     Err(error) => {
                         let at = held.segment.path().display().to_string();
                         self.notices.push(format!("spool: {at}: a record was given up: {error}"));
@@ -249,6 +268,7 @@ impl Spool {
             return;
         }
         held.records.pop_front();
+        held.in_work = false;
         let done = if held.records.is_empty() {
             let held = match from {
                 From::Own => self.own.pop_front(),
@@ -326,7 +346,7 @@ impl Spool {
             return false;
         };
         let records: VecDeque<_> = scan.records.into_iter().map(|record| (record, 0)).collect();
-        let items: u64 = records.iter().map(|(record, _)| u64::from(record.meta.items)).sum();
+        let items: u64 = records.iter().map(items).sum();
         let age = wall_ms.saturating_sub(newest).max(0) / 1000;
         self.notices.push(format!(
             "spool: took over {items} samples of a process that ended, the newest {age}s old ({at})"
@@ -335,7 +355,7 @@ impl Spool {
             // or the next to take it over would count it once more
             let _ = segment.settle(cut.seq);
         }
-        self.other = Some(Held { segment, records });
+        self.other = Some(Held { segment, records, in_work: false });
         true
     }
 
@@ -356,8 +376,6 @@ impl Spool {
     }
 }
 
-impl Held {
-    fn items(&self) -> u64 {
-        self.records.iter().map(|(record, _)| u64::from(record.meta.items)).sum()
-    }
+fn items((record, _): &(Record, u64)) -> u64 {
+    u64::from(record.meta.items)
 }

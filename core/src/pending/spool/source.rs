@@ -4,7 +4,8 @@
 //! `spooled`; a record of the spool counts as `adopted` at the moment when it is settled, and stays on disk until then. So
 //! their sum balances at every instant too, and nothing on disk is ever pending.
 
-use super::record::{Meta, Record};
+use super::record::Meta;
+use super::work::{Counts, is_from_spool};
 use super::{Directory, From, Limits, Spool};
 use crate::clock::{Clock, Mono};
 use crate::config::Config;
@@ -13,16 +14,12 @@ use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::queue::{Queue, content_headers};
 use crate::pending::source::{Headers, Outcome, Request, Source, Take};
 use crate::send::endpoint::Endpoint;
-use crate::send::transport::Method;
 use crate::wire::v1;
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Numbers of requests that come from the spool have this bit, those of the queue have not.
-const FROM_SPOOL: u64 = 1 << 63;
 /// How often the worker looks after the queue's room while it waits out a back-off: chunks that fill up wake it besides.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -43,24 +40,6 @@ impl Place {
         let limits = Limits { max_age: config.spool_max_age, max_bytes: config.spool_max_bytes };
         Ok(Place { directory: Directory::open(path)?, fingerprint: endpoint.identity()?, limits })
     }
-}
-
-/// A record that is being sent, in as many parts as it was split into.
-struct Work {
-    seq: u64,
-    parts: VecDeque<Request>,
-}
-
-/// What callers may ask for at any time, under a lock that is never held across I/O.
-#[derive(Default)]
-struct Counts {
-    ledger: Ledger,
-    own: Option<Work>,
-    other: Option<Work>,
-    /// See [`Spool::own_from`]; none once the spool was given up, because nobody of this process sends it then.
-    own_from: Option<u64>,
-    next_id: u64,
-    panics: u32,
 }
 
 /// A queue with a spool behind it.
@@ -85,29 +64,6 @@ pub struct Spooling {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // each change is made whole after its checks
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Counts {
-    fn work(&mut self, from: From) -> &mut Option<Work> {
-        match from {
-            From::Own => &mut self.own,
-            From::Other => &mut self.other,
-        }
-    }
-
-    /// Which record the request is a part of, if it is the next part.
-    fn find(&mut self, id: u64) -> Option<From> {
-        [From::Own, From::Other].into_iter().find(|from| {
-            let first = self.work(*from).as_ref().and_then(|work| work.parts.front());
-            first.is_some_and(|first| first.id == id)
-        })
-    }
-
-    /// The number of a new request.
-    fn number(&mut self) -> u64 {
-        self.next_id += 1;
-        FROM_SPOOL | self.next_id
-    }
 }
 
 impl Spooling {
@@ -145,6 +101,9 @@ impl Spooling {
         for (why, items) in spool.lost.drain(..) {
             counts.ledger.adopted += items;
             counts.ledger.drop_items(why, items);
+        }
+        for from in spool.withdrawn.drain(..) {
+            counts.give_up(from, Dropped::SpoolFull);
         }
         counts.own_from = spool.own_from();
         drop(counts);
@@ -195,31 +154,18 @@ impl Spooling {
 
     /// The next part of a record, read from disk if none is in work.
     fn next(&self, spool: &mut Spool, from: From, now: Mono) -> Option<Request> {
-        if let Some(work) = lock(&self.counts).work(from) {
-            return work.parts.front().cloned();
+        let in_work = lock(&self.counts).next(from);
+        if let Some(request) = in_work {
+            if request.accepted + spool.limits().max_age >= now {
+                return Some(request);
+            }
+            let seq = lock(&self.counts).give_up(from, Dropped::Expired)?;
+            spool.settle(from, seq);
         }
         let wall_ms = self.clock.wall_ms();
         let next = spool.next(from, now, wall_ms);
         self.note(spool);
-        let (record, body) = next?;
-        let waited = u64::try_from(wall_ms.saturating_sub(record.meta.created_ms)).unwrap_or(0);
-        let request = Request {
-            id: 0,
-            method: Method::Post,
-            path: None,
-            headers: self.headers.clone(),
-            body: body.into(),
-            items: u64::from(record.meta.items),
-            newest_ms: record.meta.newest_ms,
-            accepted: now.saturating_sub(Duration::from_millis(waited)),
-            attempt: 0,
-            ambiguous: record.meta.ambiguous,
-            part: false,
-        };
-        let mut counts = lock(&self.counts);
-        let request = Request { id: counts.number(), ..request };
-        *counts.work(from) = Some(Work { seq: record.seq, parts: [request.clone()].into() });
-        Some(request)
+        Some(lock(&self.counts).begin(from, next?, self.headers.clone(), (now, wall_ms)))
     }
 
     /// What this process accepted, oldest first.
@@ -227,6 +173,24 @@ impl Spooling {
         match self.next(spool, From::Own, now) {
             Some(request) => Take::Request(request),
             None => self.queue.take(now, flush_to),
+        }
+    }
+
+    /// Settles a part that made the worker panic twice.
+    fn reject_panicked(&self, id: u64) -> u64 {
+        let settled = lock(&self.counts).settle(id, Outcome::Rejected(Rejected::Panic), None);
+        let Some((items, done)) = settled else { return 0 };
+        self.settled_record(done);
+        items
+    }
+
+    /// Takes a record that is settled off the disk.
+    fn settled_record(&self, done: Option<(From, u64)>) {
+        if let Some((from, seq)) = done
+            && let Some(spool) = lock(&self.spool).as_mut()
+        {
+            spool.settle(from, seq);
+            self.note(spool);
         }
     }
 
@@ -267,7 +231,7 @@ impl Source for Spooling {
     }
 
     fn settle(&self, request: &Request, outcome: Outcome) -> Option<u64> {
-        if request.id & FROM_SPOOL == 0 {
+        if !is_from_spool(request.id) {
             let settled = self.queue.settle(request, outcome);
             self.in_flight.store(0, Ordering::SeqCst);
             return settled;
@@ -277,68 +241,19 @@ impl Source for Spooling {
             _ => None,
         };
         self.in_flight.store(0, Ordering::SeqCst);
-        let mut counts = lock(&self.counts);
-        counts.panics = 0;
-        let from = counts.find(request.id)?;
-        let numbers = [counts.number(), counts.number()];
-        let work = counts.work(from).as_mut()?;
-        if let Outcome::Again { ambiguous } = outcome {
-            let first = work.parts.front_mut()?;
-            first.attempt += 1;
-            first.ambiguous |= ambiguous;
-            return Some(0);
-        }
-        let whole = work.parts.pop_front()?;
-        if let Some((older, newer)) = parts {
-            for (part, id) in [newer, older].into_iter().zip(numbers) {
-                work.parts.push_front(Request {
-                    id,
-                    body: part.body.into(),
-                    items: part.samples as u64,
-                    attempt: 0,
-                    part: true,
-                    ..whole.clone()
-                });
-            }
-            return Some(0);
-        }
-        let done = work.parts.is_empty().then_some(work.seq);
-        if done.is_some() {
-            *counts.work(from) = None;
-        }
-        counts.ledger.adopted += whole.items;
-        match outcome {
-            Outcome::Delivered => counts.ledger.delivered += whole.items,
-            Outcome::Rejected(why) => counts.ledger.reject(why, whole.items),
-            Outcome::Dropped(why) => counts.ledger.drop_items(why, whole.items),
-            // it is there already; the others have returned above
-            Outcome::Spooled | Outcome::Again { .. } | Outcome::Split => counts.ledger.spooled += whole.items,
-        }
-        drop(counts);
-        if let Some(seq) = done
-            && let Some(spool) = lock(&self.spool).as_mut()
-        {
-            spool.settle(from, seq);
-            self.note(spool);
-        }
-        Some(whole.items)
+        let (items, done) = lock(&self.counts).settle(request.id, outcome, parts)?;
+        self.settled_record(done);
+        Some(items)
     }
 
     fn recover(&self) -> u64 {
         let id = self.in_flight.load(Ordering::SeqCst);
-        let request = {
-            let mut counts = lock(&self.counts);
-            let Some(from) = counts.find(id) else {
-                drop(counts);
-                return self.queue.recover();
-            };
-            counts.panics += 1;
-            if counts.panics < 2 {
-                return 0;
-            }
-            counts.work(from).as_ref().and_then(|work| work.parts.front()).cloned()
-        };
-        request.and_then(|r| self.settle(&r, Outcome::Rejected(Rejected::Panic))).unwrap_or(0)
+        let panicked = lock(&self.counts).panicked(id);
+        match panicked {
+            None => self.queue.recover(),
+            Some(false) => 0,
+            Some(true) => self.reject_panicked(id),
+        }
     }
 
     fn position(&self) -> u64 {
@@ -361,9 +276,7 @@ impl Source for Spooling {
             self.move_to_disk(spool, self.clock.now(), || true);
             self.note(spool);
             let moved = self.queue.ledger().spooled - before;
-            let mut counts = lock(&self.counts);
-            (counts.own, counts.other, counts.own_from) = (None, None, None);
-            drop(counts);
+            lock(&self.counts).give_back();
             if moved > 0 {
                 let at = spool.path().display();
                 lock(&self.notices)
