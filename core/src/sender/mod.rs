@@ -3,10 +3,12 @@
 //! The only room that ties the floors together. A sender lives as long as somebody holds it, it has something pending, or
 //! its worker runs; the registry lets go of the others.
 
+mod drain;
 mod exit;
 mod flush;
 mod registry;
 
+pub use drain::{Drain, drain};
 pub use exit::{Exit, host_flushes_at_exit};
 pub use flush::Flush;
 pub(crate) use registry::prune;
