@@ -13,6 +13,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("spool::fifty_kills_lose_nothing_that_was_on_disk", kills),
     ("spool::a_replay_that_is_killed_is_taken_up_by_the_next", replays),
     ("spool::a_child_neither_holds_nor_frees_the_lock_of_its_parent", forks),
+    ("spool::a_disk_that_takes_a_part_of_a_record_loses_nothing", full_disk),
     ("spool::twenty_processes_at_once_send_every_record_once", twenty),
 ];
 
@@ -30,6 +31,7 @@ pub const JOBS: &[crate::job::Job] = &[
         0
     }),
     ("spool and fork", fork_job),
+    ("full disk", full_disk_job),
 ];
 
 const SAMPLES: i32 = 5000;
@@ -279,4 +281,52 @@ fn twenty() {
     assert_eq!(values(&away), vec![(0..SAMPLES).collect::<Vec<_>>(); 20]);
     let store = away.store();
     assert_eq!(store.count(Mark::Duplicate) + store.count(Mark::Conflict), 0);
+}
+
+/// Lets no file of this process grow beyond so many bytes, which is how a full disk looks to it.
+fn limit_files(bytes: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a whole struct is given; the signal that comes with the limit is ignored.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit), 0);
+    }
+}
+
+fn full_disk_job() -> u8 {
+    let directory = config().spool_dir.unwrap();
+    limit_files(1000);
+    let writer = writer();
+    let (series, base) = (own_series(&writer), base());
+    for at in 0..900 {
+        series.append_at(at as f64, base + at).unwrap();
+    }
+    let told = || writer.stats().unwrap().failures.iter().any(|f| f.message.contains("kept in memory"));
+    until("a full disk", told);
+    let balance = writer.stats().unwrap().balance;
+    assert_eq!((balance.ledger.spooled + balance.pending, balance.ledger.dropped_total()), (900, 0));
+    for file in std::fs::read_dir(&directory).unwrap() {
+        // the header and whole records: of the one that did not fit nothing is left
+        assert!(file.unwrap().metadata().unwrap().len() < 1000);
+    }
+    limit_files(libc::RLIM_INFINITY);
+    let report = writer.close(Duration::ZERO);
+    assert_eq!((report.ledger.spooled, report.ledger.dropped_total()), (900, 0), "{report:?}");
+    0
+}
+
+fn full_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = away();
+    let options = with(
+        directory.path(),
+        &[
+            ("queue_config.capacity", "1000"),
+            ("queue_config.min_backoff", "1h"),
+            ("queue_config.max_backoff", "1h"),
+        ],
+    );
+    run("full disk", &receiver, &options).silently(0);
+    drain_to(directory.path(), &receiver);
+    assert_eq!(values(&receiver), [(0..900).collect::<Vec<_>>()]);
 }

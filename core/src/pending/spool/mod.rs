@@ -116,6 +116,11 @@ impl Spool {
         self.limits
     }
 
+    /// Lets the next write try the disk, even if one has just failed: for the last chance to write.
+    pub fn try_again(&mut self) {
+        self.broken_until = Mono::ZERO;
+    }
+
     /// Writes a request's body, whose first sample was queued at `position`. False if the disk does not take it, now or
     /// for a while.
     pub fn write(&mut self, body: &[u8], meta: Meta, position: u64, now: Mono) -> bool {

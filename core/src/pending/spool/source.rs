@@ -273,6 +273,7 @@ impl Source for Spooling {
         let mut guard = lock(&self.spool);
         if let Some(spool) = guard.as_mut() {
             let before = self.queue.ledger().spooled;
+            spool.try_again();
             self.move_to_disk(spool, self.clock.now(), || true);
             self.note(spool);
             let moved = self.queue.ledger().spooled - before;
