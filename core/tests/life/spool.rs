@@ -199,7 +199,7 @@ fn fork_job() -> u8 {
     append(0, 1000);
     until("a failed request", || writer.stats().unwrap().requests.failed > 0);
     append(1000, 2000);
-    until("something on disk", || writer.stats().unwrap().balance.ledger.spooled > 0);
+    until("something on disk", || writer.stats().unwrap().balance.ledger.spooled >= 500);
     let locked = || {
         let config =
             promwrite_core::config::Config::from_pairs([("proxy_from_environment", "false")]).unwrap();
@@ -234,6 +234,16 @@ fn fork_job() -> u8 {
     1
 }
 
+/// A process that stays until this is dropped.
+struct Idle(libc::pid_t);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        // SAFETY: ends a process that a job started, which waits for nothing else.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+    }
+}
+
 fn forks() {
     let directory = tempfile::tempdir().unwrap();
     let receiver = away();
@@ -248,15 +258,13 @@ fn forks() {
     let mut job = job::start("spool and fork", &receiver, &options);
     let mut said = String::new();
     BufReader::new(job.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let idle: i32 = said.trim().parse().unwrap();
+    let idle = Idle(said.trim().parse().unwrap());
     job.wait().unwrap();
     // SAFETY: asks whether the child is still there.
-    assert_eq!(unsafe { libc::kill(idle, 0) }, 0);
+    assert_eq!(unsafe { libc::kill(idle.0, 0) }, 0);
     // what was on disk: the child that lives does not hold the lock
     drain_to(directory.path(), &receiver);
     let on_disk = values(&receiver).pop().unwrap();
-    // SAFETY: ends a process that was started by the job.
-    unsafe { libc::kill(idle, libc::SIGKILL) };
     assert!(on_disk.len() >= 500 && on_disk == (0..on_disk.len() as i32).collect::<Vec<_>>());
 }
 
