@@ -57,6 +57,15 @@ pub enum Take {
     Nothing,
 }
 
+/// What a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// In words.
+    pub message: String,
+    /// Whether something went wrong; otherwise it is worth a line in the log alone.
+    pub fault: bool,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -124,7 +133,7 @@ pub trait Source: Send + Sync {
     }
 
     /// Takes what a person should know that has come up since the last call.
-    fn notices(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<Notice> {
         Vec::new()
     }
 

@@ -8,7 +8,7 @@ mod exit;
 mod flush;
 mod registry;
 
-pub use drain::{Drain, drain};
+pub use drain::{finish_drain, start_drain};
 pub use exit::{Exit, host_flushes_at_exit};
 pub use flush::Flush;
 pub(crate) use registry::prune;
@@ -18,7 +18,7 @@ use crate::clock::{Clock, Mono};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ledger::{Balance, Dropped, Event, Ledger, Recent, Requests};
-use crate::pending::source::Source;
+use crate::pending::source::{Notice, Source};
 use crate::send::transport::Transport;
 use crate::send::worker::{Signal, Worker};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -323,8 +323,11 @@ impl Sender {
 
     /// Notes what the source has to say.
     pub fn note_notices(&self) {
-        for notice in self.source.notices() {
-            self.note(&notice, 0, true);
+        for Notice { message, fault } in self.source.notices() {
+            match fault {
+                true => self.note(&message, 0, true),
+                false => registry::log(self.event(0, message)),
+            }
         }
     }
 
@@ -332,11 +335,15 @@ impl Sender {
     pub fn note_settled(&self, log: bool, settle: impl FnOnce() -> Option<(u64, String)>) {
         let mut notes = lock(&self.notes);
         let Some((items, message)) = settle() else { return };
-        let event = Event { at_ms: self.clock.wall_ms(), url: self.url.clone(), message, items, times: 1 };
+        let event = self.event(items, message);
         if log {
             registry::log(event.clone());
         }
         notes.recent.note(event);
+    }
+
+    fn event(&self, items: u64, message: String) -> Event {
+        Event { at_ms: self.clock.wall_ms(), url: self.url.clone(), message, items, times: 1 }
     }
 
     /// What happened since `cursor`, which is moved to now.

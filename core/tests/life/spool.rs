@@ -1,7 +1,9 @@
 //! What is on disk survives every end of a process and is sent by another one, once.
 
 use crate::job::{self, LONG, config, own_series, run, until, url, writer};
-use promwrite_core::sender::drain;
+use promwrite_core::config::Config;
+use promwrite_core::error::Result;
+use promwrite_core::sender::{Report, finish_drain, start_drain};
 use promwrite_receiver::{Behaviour, Mark, Receiver, Script, State};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -52,6 +54,12 @@ fn with<'a>(directory: &'a Path, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &
     [directory].into_iter().chain(QUICK).chain(more.iter().copied()).collect()
 }
 
+fn drain(directory: &Path, url: &str, config: Config, timeout: Duration) -> Result<Report> {
+    let flush = start_drain(directory, url, config, timeout)?;
+    flush.finish();
+    Ok(finish_drain(&flush).pop().unwrap())
+}
+
 /// Values of all series of the jobs that spool, each in the order in which they came.
 fn values(receiver: &Receiver) -> Vec<Vec<i32>> {
     let store = receiver.store();
@@ -67,7 +75,7 @@ fn away() -> Receiver {
 fn drain_to(directory: &Path, receiver: &Receiver) {
     receiver.set_script(Script::default());
     let options = [("proxy_from_environment", "false")];
-    let config = promwrite_core::config::Config::from_pairs(options).unwrap();
+    let config = Config::from_pairs(options).unwrap();
     let report = drain(directory, &receiver.url("/api/v1/write"), config, LONG).unwrap();
     assert!(report.complete() && report.ledger.adopted == report.ledger.delivered, "{report:?}");
     assert!(directory_is_empty(directory), "{report:?}");
@@ -89,10 +97,15 @@ fn drains() {
     let receiver = away();
     let user = [("basic_auth.username", "somebody"), ("basic_auth.password", "canary")];
     run("spool and exit", &receiver, &with(directory.path(), &user)).silently(5);
+    let timeout = Duration::from_millis(300);
+    let config = Config::from_pairs(user).unwrap();
+    let report = drain(directory.path(), &receiver.url("/api/v1/write"), config, timeout).unwrap();
+    assert!(!report.complete() && report.pending == SAMPLES as u64, "{report:?}");
+    assert_eq!((report.ledger.adopted, report.ledger.delivered), (SAMPLES as u64, 0));
     receiver.set_script(Script::default());
     let send = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter().copied().chain([("proxy_from_environment", "false")]);
-        let config = promwrite_core::config::Config::from_pairs(pairs).unwrap();
+        let config = Config::from_pairs(pairs).unwrap();
         drain(directory.path(), &receiver.url("/api/v1/write"), config, LONG).unwrap().ledger.adopted
     };
     assert_eq!(send(&[]), 0);
@@ -108,7 +121,7 @@ fn drains() {
     assert_eq!(send(&rotated), SAMPLES as u64);
     assert_eq!(receiver.store().count(Mark::InOrder), SAMPLES as usize);
     let missing = directory.path().join("missing");
-    let refused = drain(&missing, "http://127.0.0.1:9/", Default::default(), LONG).unwrap_err();
+    let refused = drain(&missing, "http://127.0.0.1:9/", Config::default(), LONG).unwrap_err();
     assert!(refused.to_string().contains("must be a directory that exists"), "{refused}");
 }
 
@@ -147,7 +160,7 @@ fn kills() {
         let mut last = lines.by_ref().find_map(|n| n.ok().filter(|n| *n >= wanted)).unwrap();
         child.kill().unwrap();
         // what it said before it was killed counts too
-        last = lines.filter_map(Result::ok).last().unwrap_or(last).max(last);
+        last = lines.filter_map(|line| line.ok()).last().unwrap_or(last).max(last);
         child.wait().unwrap();
         promised += last;
     }
@@ -201,8 +214,7 @@ fn fork_job() -> u8 {
     append(1000, 2000);
     until("something on disk", || writer.stats().unwrap().balance.ledger.spooled >= 500);
     let locked = || {
-        let config =
-            promwrite_core::config::Config::from_pairs([("proxy_from_environment", "false")]).unwrap();
+        let config = Config::from_pairs([("proxy_from_environment", "false")]).unwrap();
         let url = format!("{}/api/v1/write", url());
         drain(&directory, &url, config, Duration::from_secs(5)).unwrap().ledger.adopted == 0
             && !directory_is_empty(&directory)
@@ -228,7 +240,7 @@ fn fork_job() -> u8 {
     unsafe { libc::waitpid(quick, &raw mut status, 0) };
     assert_eq!(status, 0);
     assert!(locked(), "the end of a child freed the lock");
-    println!("{idle}");
+    std::io::Write::write_all(&mut std::io::stdout(), format!("{idle}\n").as_bytes()).unwrap();
     // SAFETY: ends this process as the system does when memory is short, and not the child.
     unsafe { libc::raise(libc::SIGKILL) };
     1

@@ -21,6 +21,7 @@ pub use source::{Place, Spooling};
 
 use crate::clock::Mono;
 use crate::ledger::Dropped;
+use crate::pending::source::Notice;
 use directory::Listed;
 use record::{Found, Meta, Record, Scan};
 use segment::{Adopted, Segment};
@@ -83,7 +84,7 @@ pub struct Spool {
     /// Whose record in work was removed with its file.
     pub withdrawn: Vec<From>,
     /// What a person should know.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
 }
 
 impl Spool {
@@ -131,7 +132,7 @@ impl Spool {
         if let Err(error) = &written {
             self.broken_until = now + RETRY;
             let at = self.path().display();
-            self.notices.push(format!("spool: {at}: {error}; kept in memory, tried again in 30s"));
+            self.tell(true, format!("spool: {at}: {error}; kept in memory, tried again in 30s"));
         }
         written.is_ok()
     }
@@ -249,7 +250,7 @@ impl Spool {
                     }
                     Err(error) => {
                         let at = held.segment.path().display().to_string();
-                        self.notices.push(format!("spool: {at}: a record was given up: {error}"));
+                        self.tell(true, format!("spool: {at}: a record was given up: {error}"));
                         Dropped::Damaged
                     }
                 }
@@ -288,7 +289,7 @@ impl Spool {
         };
         if let Err(error) = done {
             let at = self.path().display();
-            self.notices.push(format!("spool: {at}: {error}; what was delivered may be sent once more"));
+            self.tell(true, format!("spool: {at}: {error}; what was delivered may be sent once more"));
         }
     }
 
@@ -303,7 +304,7 @@ impl Spool {
             // nothing was ever written there, or it was removed
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
-                self.notices.push(format!("spool: {}: {error}", self.path().display()));
+                self.tell(true, format!("spool: {}: {error}", self.path().display()));
                 return;
             }
         };
@@ -340,7 +341,7 @@ impl Spool {
         let at = segment.path().display().to_string();
         if scan.damaged > 0 || !scan.cut.is_empty() {
             let places = scan.damaged + scan.cut.len() as u64;
-            self.notices.push(format!("spool: {at}: damaged in {places} places, the rest is sent"));
+            self.tell(true, format!("spool: {at}: damaged in {places} places, the rest is sent"));
         }
         for cut in &scan.cut {
             self.lost.push((Dropped::Damaged, u64::from(cut.meta.items)));
@@ -353,9 +354,10 @@ impl Spool {
         let records: VecDeque<_> = scan.records.into_iter().map(|record| (record, 0)).collect();
         let items: u64 = records.iter().map(items).sum();
         let age = wall_ms.saturating_sub(newest).max(0) / 1000;
-        self.notices.push(format!(
-            "spool: took over {items} samples of a process that ended, the newest {age}s old ({at})"
-        ));
+        self.tell(
+            false,
+            format!("spool: took over {items} samples of a process that ended, the newest {age}s old ({at})"),
+        );
         for cut in &scan.cut {
             // or the next to take it over would count it once more
             let _ = segment.settle(cut.seq);
@@ -370,13 +372,30 @@ impl Spool {
             Ok(()) => "set aside as .bad".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.notices.push(format!("spool: {at}: has no readable header: {told}"));
+        self.tell(true, format!("spool: {at}: has no readable header: {told}"));
+    }
+
+    fn tell(&mut self, fault: bool, message: String) {
+        self.notices.push(Notice { message, fault });
+    }
+
+    /// Items for this endpoint in files that no process has, after giving back what was taken over.
+    pub fn left(&mut self) -> u64 {
+        // unlocks it, to be counted like the others
+        self.other = None;
+        let files = self.directory.list().unwrap_or_default();
+        let free = files.iter().filter(|file| matches!(file.header, Some(Ok(Found::Header(_)))));
+        let left = free.map(|file| match Segment::adopt(&file.path, Some(self.fingerprint)) {
+            Ok(Adopted::Taken(_, scan)) => scan.records.iter().map(|r| u64::from(r.meta.items)).sum(),
+            _ => 0_u64,
+        });
+        left.sum()
     }
 
     /// Says once that a file is not touched.
     fn refuse(&mut self, path: &Path, error: &io::Error) {
         if error.kind() != io::ErrorKind::NotFound && self.refused.insert(path.to_owned()) {
-            self.notices.push(format!("spool: {}: not touched: {error}", path.display()));
+            self.tell(true, format!("spool: {}: not touched: {error}", path.display()));
         }
     }
 }

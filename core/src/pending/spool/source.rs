@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::{Balance, Dropped, Ledger, Rejected};
 use crate::pending::queue::{Queue, content_headers};
-use crate::pending::source::{Headers, Outcome, Request, Source, Take};
+use crate::pending::source::{Headers, Notice, Outcome, Request, Source, Take};
 use crate::send::endpoint::Endpoint;
 use crate::wire::v1;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub struct Spooling {
     /// None once the sender was cleared: what is left is for others then.
     spool: Mutex<Option<Spool>>,
     counts: Mutex<Counts>,
-    notices: Mutex<Vec<String>>,
+    notices: Mutex<Vec<Notice>>,
     headers: Arc<Headers>,
     /// The request that the worker has taken and not settled.
     in_flight: AtomicU64,
@@ -57,7 +57,7 @@ pub struct Spooling {
     replayed: AtomicBool,
     /// Set when there was nothing to take, of any kind.
     drained: AtomicBool,
-    /// Whether all that counts is what others left: see [`crate::sender::Drain`].
+    /// Whether all that counts is what others left: see [`crate::sender::start_drain`].
     drains: bool,
 }
 
@@ -280,8 +280,15 @@ impl Source for Spooling {
             lock(&self.counts).give_back();
             if moved > 0 {
                 let at = spool.path().display();
-                lock(&self.notices)
-                    .push(format!("spool: {moved} samples are left in {at} for a later process"));
+                let message = format!("spool: {moved} samples are left in {at} for a later process");
+                lock(&self.notices).push(Notice { message, fault: true });
+            }
+            if self.drains {
+                // what was to be sent and was not, or a report would say that all is well
+                let left = spool.left();
+                let mut counts = lock(&self.counts);
+                counts.ledger.adopted += left;
+                counts.left += left;
             }
         }
         // unlocks the files
@@ -302,7 +309,9 @@ impl Source for Spooling {
 
     fn balance(&self) -> Balance {
         let mut balance = self.queue.balance();
-        balance.ledger.add(&lock(&self.counts).ledger);
+        let counts = lock(&self.counts);
+        balance.ledger.add(&counts.ledger);
+        balance.pending += counts.left;
         balance
     }
 
@@ -320,7 +329,7 @@ impl Source for Spooling {
         self.nearly_full()
     }
 
-    fn notices(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<Notice> {
         std::mem::take(&mut *lock(&self.notices))
     }
 

@@ -201,7 +201,9 @@ fn what_is_no_spool_file_harms_nobody() {
     let left: Vec<String> =
         files(d).iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert_eq!(left, ["garbage.spool.bad", "notes.txt", "version.spool"]);
-    assert!(spool.notices.iter().any(|n| n.contains("garbage.spool") && n.contains("set aside")));
+    assert!(
+        spool.notices.iter().any(|n| n.message.contains("garbage.spool") && n.message.contains("set aside"))
+    );
 }
 
 #[test]
@@ -385,7 +387,12 @@ fn files_that_others_put_there_are_not_touched() {
     let before = files(d);
     let mut spool = spool(d);
     assert!(replay(&mut spool).is_empty());
-    assert_eq!(spool.notices.iter().filter(|n| n.contains("not touched")).count(), 5, "{:?}", spool.notices);
+    assert_eq!(
+        spool.notices.iter().filter(|n| n.message.contains("not touched")).count(),
+        5,
+        "{:?}",
+        spool.notices
+    );
     assert_eq!((files(d), fs::read(&target).unwrap()), (before, bytes));
     // told once
     spool.notices.clear();

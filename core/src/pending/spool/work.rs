@@ -32,6 +32,8 @@ pub struct Counts {
     pub ledger: Ledger,
     /// See [`super::Spool::own_from`]; none once the spool was given up, because nobody of this process sends it then.
     pub own_from: Option<u64>,
+    /// What a drain that has ended left: counted as adopted, and pending.
+    pub left: u64,
     own: Option<Work>,
     other: Option<Work>,
     next_id: u64,
