@@ -79,7 +79,7 @@ def test_a_report_with_more_on_disk_than_delivered_is_not_true(url: str, tmp_pat
 
 def test_a_directory_that_others_can_change_is_refused(url: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(promwrite.InvalidError, match="spool_dir: .*must not be writable by other users"):
+    with pytest.raises(promwrite.InvalidError, match=r"spool_dir: .*must not be writable by other users"):
         promwrite.Writer(url, spool_dir=str(tmp_path))
-    with pytest.raises(promwrite.InvalidError, match="spool_dir: .*an option of Writer"):
+    with pytest.raises(promwrite.InvalidError, match=r"spool_dir: .*an option of Writer"):
         promwrite.Handler(spool_dir=str(tmp_path))

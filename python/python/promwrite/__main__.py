@@ -60,7 +60,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     drain.add_argument("directory", metavar="DIR")
     drain.add_argument("url", metavar="URL", help="the remote-write URL that it was meant for")
-    drain.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="the longest that it takes (60)")
+    drain.add_argument(
+        "--timeout", type=float, default=60, metavar="SECONDS", help="the longest that it takes (60)"
+    )
     drain.add_argument(
         "--option",
         type=option,

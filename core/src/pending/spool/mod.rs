@@ -190,6 +190,7 @@ impl Spool {
         }
         match self.bytes.saturating_add(needed) <= max {
             true => Ok(()),
+            false if needed > max => Err(io::Error::other("a request is larger than spool_max_bytes")),
             false => Err(io::Error::other("spool_max_bytes is reached by files of processes that live")),
         }
     }
