@@ -85,6 +85,8 @@ fn failing() -> Vec<Failing> {
         promwrite_shutdown_start(-2, null_mut());
         promwrite_flush(-2, null_mut());
         promwrite_shutdown(-2, null_mut());
+        promwrite_drain(null(), 0, null(), 0, OPTIONS, 0, null_mut());
+        promwrite_drain_start(null(), 0, null(), 0, OPTIONS, 0, null_mut());
         promwrite_stats(null_mut());
     }
     .to_vec()

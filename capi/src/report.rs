@@ -13,7 +13,9 @@ use std::ptr;
 /// a queue with its connection. A writer and a pusher have one entry, none in a forked child that has not used them.
 ///
 /// Counters, by name: `accepted` + `adopted` = `delivered` + `rejected` + `dropped` + `superseded` + `pending` + `spooled`;
-/// `rejected.REASON` (`bad_request`, `after_ambiguous`, `too_large`, `panic`); `dropped.REASON` (`queue_full`, `too_old`, `shutdown`).
+/// `rejected.REASON` (`bad_request`, `after_ambiguous`, `too_large`, `panic`); `dropped.REASON` (`queue_full`, `too_old`, `shutdown`,
+/// `expired`, `spool_full`, `damaged`). What is put into the directory of the option spool_dir counts as `spooled`, what is taken out of
+/// it again and settled, by this process or another one, as `adopted`.
 /// Statistics have `pending_bytes`, `oldest_pending_age_ms`, `requests.succeeded`, `requests.failed`, `requests.retried_items`,
 /// `requests.bytes`, `worker_start_failed` and `failed` (0 or 1) as well.
 pub struct promwrite_report {

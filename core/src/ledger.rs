@@ -3,6 +3,8 @@
 //! At every instant `accepted + adopted = delivered + rejected + dropped + superseded + pending + spooled`. A ledger lives
 //! under the lock of the source that holds the items, so that no reader ever sees one side of a change; `pending` is
 //! counted from what the source holds and not derived from the other numbers, or the equation would prove nothing.
+//!
+//! The spool is a place outside: items go there by `spooled` and come back by `adopted`, to whichever process that is.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,6 +33,12 @@ pub enum Dropped {
     TooOld,
     /// Still pending when the sender was closed or the process ended.
     Shutdown,
+    /// In the spool for longer than `spool_max_age`.
+    Expired,
+    /// Removed from the spool to keep it within `spool_max_bytes`.
+    SpoolFull,
+    /// Found damaged in the spool.
+    Damaged,
 }
 
 impl Rejected {
@@ -52,7 +60,14 @@ impl Rejected {
 
 impl Dropped {
     /// All reasons, in the order of [`Ledger::dropped`].
-    pub const ALL: [Dropped; 3] = [Dropped::QueueFull, Dropped::TooOld, Dropped::Shutdown];
+    pub const ALL: [Dropped; 6] = [
+        Dropped::QueueFull,
+        Dropped::TooOld,
+        Dropped::Shutdown,
+        Dropped::Expired,
+        Dropped::SpoolFull,
+        Dropped::Damaged,
+    ];
 
     /// The reason as it stands in `stats` and log lines.
     #[must_use]
@@ -61,6 +76,9 @@ impl Dropped {
             Dropped::QueueFull => "queue_full",
             Dropped::TooOld => "too_old",
             Dropped::Shutdown => "shutdown",
+            Dropped::Expired => "expired",
+            Dropped::SpoolFull => "spool_full",
+            Dropped::Damaged => "damaged",
         }
     }
 }
@@ -70,13 +88,13 @@ impl Dropped {
 pub struct Ledger {
     /// Taken from callers.
     pub accepted: u64,
-    /// Taken over from another process's spool.
+    /// Taken from the spool and settled: what another process left there, or this one put there before.
     pub adopted: u64,
     /// Answered with 2xx.
     pub delivered: u64,
     /// Made needless by a newer value: the same series and millisecond, or a newer state of the group.
     pub superseded: u64,
-    /// Left on disk for a later process.
+    /// Put into the spool. What is taken out again counts as adopted, so this only grows.
     pub spooled: u64,
     /// Refused, by reason, in the order of [`Rejected::ALL`].
     pub rejected: [u64; Rejected::ALL.len()],

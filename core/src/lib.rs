@@ -47,8 +47,14 @@ assert!(report.complete(), "{report:?}");
 
 # Limits
 
-* What runs no exit hook (`_exit`, a signal's default action, SIGKILL) loses what is pending: call
+* What runs no exit hook (`_exit`, a signal's default action, SIGKILL) loses what is pending in memory: call
   [`writer::Writer::close`] there.
+* With the option `spool_dir` a writer puts on disk what is left when it is closed or the process ends, and the oldest part
+  of a queue that is nearly full; what lies there survives any end of the process, though not a loss of power, and a later
+  writer or [`sender::start_drain`] sends it. What is in memory when a process is killed is lost as without a spool. Nothing is
+  written on a thread that appends; while a request hangs, for at most `remote_timeout`, the queue must bridge that time.
+* The spool is for processes of one machine and one user. Files tell endpoints apart by URL, user and tenant, never by a
+  secret ([`send::endpoint::Endpoint::identity`]).
 * A receiver is told the same samples again after a lost answer, because nobody can know whether it has them.
 * Remote write was made for servers: a receiver takes a series from one writer at a time, oldest sample first.
 * A program whose logger takes `ureq_proto` at trace level sees the bytes of requests, credentials included.

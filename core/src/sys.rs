@@ -1,4 +1,5 @@
-//! Every `unsafe` of the core: the fork generation, the signal mask of our threads, the exit hook, the coarse clock.
+//! Every `unsafe` of the core: the fork generation, files that do not cross a fork, the signal mask of our threads, the exit
+//! hook, the coarse clock.
 //!
 //! # Forks
 //!
@@ -9,10 +10,12 @@
 //! `pthread_atfork`, because `os.register_at_fork` does not see forks made in C (uWSGI).
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::os::fd::AsRawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 static GENERATION: AtomicU32 = AtomicU32::new(1);
@@ -26,14 +29,28 @@ pub fn generation() -> u32 {
 /// Starts counting forks. Everything that stores a generation calls this first.
 pub fn watch_forks() {
     static WATCHING: AtomicBool = AtomicBool::new(false);
+    extern "C" fn before() {
+        FORKS_BEGUN.fetch_add(1, Ordering::SeqCst);
+    }
+    extern "C" fn in_parent() {
+        FORKS_ENDED.fetch_add(1, Ordering::SeqCst);
+    }
     extern "C" fn in_child() {
-        // only an atomic, because nothing else is safe between fork and exec in a process with threads
+        // only atomics and close, because little else is safe between fork and exec in a process with threads
         GENERATION.fetch_add(1, Ordering::Relaxed);
+        FORKS_ENDED.store(FORKS_BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
+        for slot in &OWN_FILES {
+            let fd = slot.swap(NO_FILE, Ordering::SeqCst);
+            if fd >= 0 {
+                // SAFETY: the child's copy of a file of `OwnFile`, whose value here is never dropped.
+                unsafe { libc::close(fd) };
+            }
+        }
     }
     // an atomic and not a `Once`, because a fork could copy a `Once` that is just running
     if !WATCHING.swap(true, Ordering::SeqCst) {
         // SAFETY: the handler is a plain function of this library, which is never unloaded while in use.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }
 }
 
@@ -121,6 +138,104 @@ impl<T> Drop for ForkCell<T> {
 unsafe impl<T: Send + Sync> Sync for ForkCell<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for ForkCell<T> {}
+
+static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
+static FORKS_ENDED: AtomicU32 = AtomicU32::new(0);
+/// The files that a child closes, by their numbers.
+static OWN_FILES: [AtomicI32; 256] = [const { AtomicI32::new(NO_FILE) }; 256];
+const NO_FILE: i32 = -1;
+const TAKEN: i32 = -2;
+
+/// A file that a forked child closes at once, because a lock of `flock` lasts as long as anybody has the file open, and is
+/// freed for everybody by whoever unlocks it.
+#[derive(Debug)]
+pub struct OwnFile {
+    file: ManuallyDrop<File>,
+    slot: &'static AtomicI32,
+    generation: u32,
+}
+
+impl OwnFile {
+    /// A file that `open` opens, maybe several times: a fork just then would copy a file that its child does not know of.
+    ///
+    /// # Errors
+    /// Those of `open`; too many such files are open.
+    pub fn open(open: impl Fn() -> io::Result<File>) -> io::Result<Self> {
+        watch_forks();
+        let free = |slot: &&AtomicI32| {
+            slot.compare_exchange(NO_FILE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        };
+        let Some(slot) = OWN_FILES.iter().find(free) else {
+            return Err(io::Error::other("this process has too many spool files open"));
+        };
+        let mut own = None;
+        // where forks follow each other without a pause, the last try stands
+        for _ in 0..1000 {
+            let begun = FORKS_BEGUN.load(Ordering::SeqCst);
+            let quiet = begun == FORKS_ENDED.load(Ordering::SeqCst);
+            slot.store(TAKEN, Ordering::SeqCst);
+            drop(own.take());
+            let file = open().inspect_err(|_| slot.store(NO_FILE, Ordering::SeqCst))?;
+            slot.store(file.as_raw_fd(), Ordering::SeqCst);
+            own = Some(file);
+            if quiet && begun == FORKS_BEGUN.load(Ordering::SeqCst) {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        match own {
+            Some(file) => Ok(OwnFile { file: ManuallyDrop::new(file), slot, generation: generation() }),
+            None => Err(io::Error::other("the file was not opened")),
+        }
+    }
+
+    /// Locks the file for this process; false if somebody else has locked it.
+    ///
+    /// # Errors
+    /// The file system has no locks.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        // SAFETY: a call on a file that is open.
+        if unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(true);
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            error => Err(error),
+        }
+    }
+}
+
+impl std::ops::Deref for OwnFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        // in a child the file is closed already, and its number may be another file's
+        if self.generation != generation() {
+            return;
+        }
+        // SAFETY: a call on a file that is open; the file is not used after this.
+        unsafe {
+            // a child that is being made could have the file for a moment longer
+            libc::flock(self.file.as_raw_fd(), libc::LOCK_UN);
+            self.slot.store(TAKEN, Ordering::SeqCst);
+            ManuallyDrop::drop(&mut self.file);
+        }
+        self.slot.store(NO_FILE, Ordering::SeqCst);
+    }
+}
+
+/// The user that files of this process belong to.
+#[must_use]
+pub fn user() -> u32 {
+    // SAFETY: cannot fail and touches nothing.
+    unsafe { libc::geteuid() }
+}
 
 /// Starts a thread in which every asynchronous signal is blocked, so that the host's handlers run on the host's threads:
 /// a SIGPIPE that lands on a foreign thread kills a Go program.

@@ -35,7 +35,7 @@ mod _promwrite {
     #[pymodule_export]
     use super::report::{has_log, stats_all, take_log};
     #[pymodule_export]
-    use super::wait::{Exit, flush};
+    use super::wait::{Exit, drain, flush};
     #[pymodule_export]
     use super::writer::{Series, Writer};
 

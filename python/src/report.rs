@@ -31,8 +31,10 @@ fn counts<'py>(py: Python<'py>, ledger: &Ledger, all: bool) -> PyResult<[Bound<'
 fn ledger<'py>(py: Python<'py>, ledger: &Ledger, all: bool) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("accepted", ledger.accepted)?;
+    dict.set_item("adopted", ledger.adopted)?;
     dict.set_item("delivered", ledger.delivered)?;
     dict.set_item("superseded", ledger.superseded)?;
+    dict.set_item("spooled", ledger.spooled)?;
     let [rejected, dropped] = counts(py, ledger, all)?;
     dict.set_item("rejected", rejected)?;
     dict.set_item("dropped", dropped)?;

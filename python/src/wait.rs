@@ -1,11 +1,13 @@
 //! Waiting without the GIL, in slices, so that Ctrl-C and other signals are handled within a slice.
 
-use crate::errors::{guard, invalid};
-use crate::report;
+use crate::errors::{OrRaise, guard, invalid};
+use crate::{options, report};
+use promwrite_core::config::Faces;
 use promwrite_core::sender::{self, Flush};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +45,29 @@ pub fn flush(py: Python<'_>, timeout: &Bound<'_, PyAny>) -> PyResult<Vec<Py<PyAn
     guard(py, "flush", || {
         settle(py, &sender::start_flush_all(self::timeout(timeout)?))?;
         sender::report_all().iter().map(|r| report::report(py, r)).collect()
+    })
+}
+
+/// Sends what processes which ended left in a directory for `url`; one report. Files of processes that live are left to them.
+#[pyfunction]
+#[pyo3(signature = (directory, url, timeout, options=None, keywords=None))]
+pub fn drain(
+    py: Python<'_>,
+    directory: PathBuf,
+    url: &str,
+    timeout: &Bound<'_, PyAny>,
+    options: Option<&Bound<'_, PyAny>>,
+    keywords: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Vec<Py<PyAny>>> {
+    guard(py, "drain", || {
+        let timeout = self::timeout(timeout)?;
+        let options = options::read(py, options, keywords, Faces::Writer)?;
+        let flush = sender::start_drain(&directory, url, options.config, timeout).or_raise(py)?;
+        let settled = settle(py, &flush);
+        // a signal too ends the drain, not only the wait for it
+        let reports = py.detach(|| sender::finish_drain(&flush));
+        settled?;
+        reports.iter().map(|r| report::report(py, r)).collect()
     })
 }
 

@@ -223,6 +223,18 @@
  * A series without handle and waiting sample is forgotten after this time (duration). Default: 5m.
  */
 #define PROMWRITE_OPTION_SERIES_IDLE_TIMEOUT "series_idle_timeout"
+/**
+ * Directory for what cannot be sent: what is left when the writer is closed or the process ends, and what the queue has no room for. A later process with the same directory, URL and user sends it. Made if there is none; must belong to this user and be writable by nobody else (path).
+ */
+#define PROMWRITE_OPTION_SPOOL_DIR "spool_dir"
+/**
+ * What is in spool_dir for longer is dropped and counted as expired; most receivers refuse samples older than this (duration). Default: 1h.
+ */
+#define PROMWRITE_OPTION_SPOOL_MAX_AGE "spool_max_age"
+/**
+ * Disk that all files of spool_dir may take together. The oldest file that no other living process has is removed first, and counted as spool_full (size). Default: 64MiB.
+ */
+#define PROMWRITE_OPTION_SPOOL_MAX_BYTES "spool_max_bytes"
 
 
 /**
@@ -343,7 +355,9 @@ typedef struct promwrite_pusher promwrite_pusher;
  * a queue with its connection. A writer and a pusher have one entry, none in a forked child that has not used them.
  *
  * Counters, by name: `accepted` + `adopted` = `delivered` + `rejected` + `dropped` + `superseded` + `pending` + `spooled`;
- * `rejected.REASON` (`bad_request`, `after_ambiguous`, `too_large`, `panic`); `dropped.REASON` (`queue_full`, `too_old`, `shutdown`).
+ * `rejected.REASON` (`bad_request`, `after_ambiguous`, `too_large`, `panic`); `dropped.REASON` (`queue_full`, `too_old`, `shutdown`,
+ * `expired`, `spool_full`, `damaged`). What is put into the directory of the option spool_dir counts as `spooled`, what is taken out of
+ * it again and settled, by this process or another one, as `adopted`.
  * Statistics have `pending_bytes`, `oldest_pending_age_ms`, `requests.succeeded`, `requests.failed`, `requests.retried_items`,
  * `requests.bytes`, `worker_start_failed` and `failed` (0 or 1) as well.
  */
@@ -582,6 +596,36 @@ int32_t promwrite_flush_start(int64_t timeout_ms, promwrite_wait **wait, promwri
  * Starts `promwrite_shutdown` and does not wait.
  */
 int32_t promwrite_shutdown_start(int64_t timeout_ms, promwrite_wait **wait, promwrite_error **error);
+
+/**
+ * Sends everything in the directory `spool_dir` that processes which ended left there for the remote-write URL `url` (option
+ * spool_dir), for at most the timeout, without a writer. `options` may be NULL; credentials come with them, since the directory
+ * holds none. Files of processes that live are left to them, and what was not sent stays for the next call
+ * and counts as `pending`.
+ *
+ * The report counts what was taken as `adopted`. Errors: `PROMWRITE_ERROR_INVALID` for a directory that does not exist or that
+ * others can change, and as `promwrite_writer_new`.
+ */
+int32_t promwrite_drain(const char *spool_dir,
+                        size_t spool_dir_len,
+                        const char *url,
+                        size_t url_len,
+                        const promwrite_options *options,
+                        int64_t timeout_ms,
+                        promwrite_report **report,
+                        promwrite_error **error);
+
+/**
+ * Starts `promwrite_drain` and does not wait.
+ */
+int32_t promwrite_drain_start(const char *spool_dir,
+                              size_t spool_dir_len,
+                              const char *url,
+                              size_t url_len,
+                              const promwrite_options *options,
+                              int64_t timeout_ms,
+                              promwrite_wait **wait,
+                              promwrite_error **error);
 
 /**
  * Everything that every sender of this process has counted since it was made.

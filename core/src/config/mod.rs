@@ -91,6 +91,12 @@ pub struct Config {
     pub idle_thread_timeout: Duration,
     /// `series_idle_timeout`.
     pub series_idle_timeout: Duration,
+    /// `spool_dir`; none means no spool.
+    pub spool_dir: Option<PathBuf>,
+    /// `spool_max_age`.
+    pub spool_max_age: Duration,
+    /// `spool_max_bytes`.
+    pub spool_max_bytes: u64,
     tls: TlsOptions,
     proxy_url: Option<Secret>,
     no_proxy: Option<String>,
@@ -159,6 +165,9 @@ impl Default for Config {
             exit_idle_timeout: zero,
             idle_thread_timeout: zero,
             series_idle_timeout: zero,
+            spool_dir: None,
+            spool_max_age: zero,
+            spool_max_bytes: 0,
             tls: TlsOptions::default(),
             proxy_url: None,
             no_proxy: None,
@@ -332,6 +341,9 @@ impl Config {
             exit_idle_timeout,
             idle_thread_timeout,
             series_idle_timeout,
+            spool_dir,
+            spool_max_age,
+            spool_max_bytes,
             tls,
             proxy_url,
             no_proxy,
@@ -348,6 +360,7 @@ impl Config {
         (max_retry_after, sample_age_limit, hold_interval, split_on_reject, out_of_order).hash(h);
         (*metric_name_validation_scheme as u8, metadata_send, metadata_send_interval).hash(h);
         (labels, instance, exit_timeout, exit_idle_timeout, idle_thread_timeout, series_idle_timeout).hash(h);
+        (spool_dir, spool_max_age, spool_max_bytes).hash(h);
         (tls, proxy_url.as_ref().map(Secret::reveal), no_proxy, proxy_from_environment, scheme).hash(h);
         for source in [username, password, credentials] {
             source.hash(h);

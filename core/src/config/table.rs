@@ -169,7 +169,7 @@ impl fmt::Debug for OptionSpec {
 
 fn path(value: &str) -> std::result::Result<PathBuf, String> {
     match value.is_empty() || value.contains('\0') {
-        true => Err("must be the path of a file".into()),
+        true => Err("must be a path".into()),
         false => Ok(value.into()),
     }
 }
@@ -367,4 +367,10 @@ pub const OPTIONS: &[OptionSpec] = &[
         "The sending thread ends after this time without work and starts again with the next."),
     row("series_idle_timeout", Kind::Duration(MS, YEAR, |c, v| c.series_idle_timeout = v), "5m", Writer,
         "A series without handle and waiting sample is forgotten after this time."),
+    unset("spool_dir", Kind::Path(|c, v| c.spool_dir = Some(v)), Writer,
+        "Directory for what cannot be sent: what is left when the writer is closed or the process ends, and what the queue has no room for. A later process with the same directory, URL and user sends it. Made if there is none; must belong to this user and be writable by nobody else."),
+    row("spool_max_age", Kind::Duration(MS, YEAR, |c, v| c.spool_max_age = v), "1h", Writer,
+        "What is in spool_dir for longer is dropped and counted as expired; most receivers refuse samples older than this."),
+    row("spool_max_bytes", Kind::Size(4 << 10, 1 << 40, |c, v| c.spool_max_bytes = v), "64MiB", Writer,
+        "Disk that all files of spool_dir may take together. The oldest file that no other living process has is removed first, and counted as spool_full."),
 ];

@@ -82,7 +82,7 @@ fn a_value_outside_its_type_or_range_is_refused_naming_key_value_and_rule() {
         ("queue_config.max_bytes_per_send", "33MiB", "from 256B to 32MiB"),
         ("queue_config.overflow", "drop", "must be one of drop_oldest, drop_newest, error, block"),
         ("require_https", "yes", "must be true or false"),
-        ("tls_config.ca_file", "", "must be the path of a file"),
+        ("tls_config.ca_file", "", "must be a path"),
     ] {
         let error = refused(&[(key, value)]);
         assert!(error.starts_with(&format!("{key}: \"{value}\" is refused: ")), "{error}");

@@ -3,3 +3,4 @@
 pub mod gateway;
 pub mod queue;
 pub mod source;
+pub mod spool;

@@ -34,6 +34,8 @@ pub struct Request {
     pub body: Arc<[u8]>,
     /// Samples or pushes in it.
     pub items: u64,
+    /// The newest timestamp of its samples, in milliseconds since 1970; 0 where it has none.
+    pub newest_ms: i64,
     /// When the first of its items was accepted.
     pub accepted: Mono,
     /// Attempts that failed so far.
@@ -55,6 +57,15 @@ pub enum Take {
     Nothing,
 }
 
+/// What a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// In words.
+    pub message: String,
+    /// Whether something went wrong; otherwise it is worth a line in the log alone.
+    pub fault: bool,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -64,6 +75,8 @@ pub enum Outcome {
     Rejected(Rejected),
     /// Given up.
     Dropped(Dropped),
+    /// Written to disk.
+    Spooled,
     /// To be sent again, as it is or as the newer state that replaced it meanwhile.
     Again {
         /// The receiver may have stored it.
@@ -73,7 +86,7 @@ pub enum Outcome {
     Split,
 }
 
-/// Where the worker's requests come from: the queue of samples, the states of gateway groups, later a spool.
+/// Where the worker's requests come from: the queue of samples, the states of gateway groups, a spool.
 pub trait Source: Send + Sync {
     /// The next request. Only the worker calls this, and it settles each request before it takes the next.
     /// What was accepted before position `flush_to` does not wait for more to come.
@@ -107,6 +120,22 @@ pub trait Source: Send + Sync {
 
     /// When the oldest item pending was accepted.
     fn oldest(&self) -> Option<Mono>;
+
+    /// Called by the worker before it waits out a back-off: moves to disk what would not fit soon. Returns when it wants to
+    /// be called again.
+    fn make_room(&self, _now: Mono) -> Option<Mono> {
+        None
+    }
+
+    /// Whether [`Source::make_room`] has something to do now.
+    fn wants_room(&self) -> bool {
+        false
+    }
+
+    /// Takes what a person should know that has come up since the last call.
+    fn notices(&self) -> Vec<Notice> {
+        Vec::new()
+    }
 
     /// Called by the worker now and then when it has nothing else to do, to let go of what is no longer used.
     fn tidy(&self, now: Mono);

@@ -238,6 +238,48 @@ impl Endpoint {
         (options.require_https, &options.user_agent).hash(h);
         hasher.finish()
     }
+
+    /// What tells this endpoint from others in files that outlive the process: equal in every process that sends to the same
+    /// URL as the same user and tenant.
+    ///
+    /// It is made of scheme, host, port and path, of the names of query parameters and headers, of the user of basic
+    /// authentication, and of the values of `X-Scope-OrgID` and `THANOS-TENANT`, which are addresses. No password, no
+    /// token, no other header's value and no query value goes into it, because whoever reads the file could guess them.
+    /// Destinations that differ in those alone look the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the user or the tenant cannot be read from its file or variable.
+    pub fn identity(&self) -> Result<[u8; 16]> {
+        let (path, query) = self.url.path_and_query.split_once('?').unwrap_or((&self.url.path_and_query, ""));
+        let mut parts = vec![self.url.origin(), path.to_owned()];
+        parts.extend(query.split('&').map(|pair| pair.split('=').next().unwrap_or_default().to_owned()));
+        parts.push(String::new());
+        if let Credentials::Basic { username, .. } = &self.options.credentials {
+            parts.push(username.read("basic_auth.username")?.reveal().to_owned());
+        }
+        let mut names = Vec::new();
+        for (name, source) in &self.options.headers {
+            let name = name.to_ascii_lowercase();
+            let tenant = ["x-scope-orgid", "thanos-tenant"].contains(&&*name);
+            let value = if tenant {
+                source.read(&format!("headers.{name}"))?.reveal().to_owned()
+            } else {
+                String::new()
+            };
+            names.push(format!("{name}: {value}"));
+        }
+        names.sort();
+        parts.push(String::new());
+        parts.extend(names);
+        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+        for part in parts {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut identity = [0; 16];
+        identity.copy_from_slice(&hash.finish().as_ref()[..16]);
+        Ok(identity)
+    }
 }
 
 /// Random and not 0, the same for the whole process. An atomic, because a fork could copy a lock that is held.

@@ -77,8 +77,8 @@ pub struct Worker {
     split_window: Mono,
     split_requests: u32,
     logged: Option<(Mono, &'static str)>,
-    queue_full: u64,
-    too_old: u64,
+    /// Of each reason that is reported, how many were.
+    dropped: [u64; Dropped::ALL.len()],
     random: u64,
 }
 
@@ -101,8 +101,7 @@ impl Worker {
             split_window: Mono::ZERO,
             split_requests: 0,
             logged: None,
-            queue_full: 0,
-            too_old: 0,
+            dropped: [0; Dropped::ALL.len()],
             random: seed | 1,
         }
     }
@@ -171,7 +170,9 @@ impl Worker {
             self.seen_flush = flushes;
             if !wake {
                 sender.signal.pausing.store(true, Ordering::Relaxed);
-                return Step::Wait(self.not_before);
+                let look = sender.source.make_room(now);
+                sender.note_notices();
+                return Step::Wait(look.map_or(self.not_before, |look| look.min(self.not_before)));
             }
             self.not_before = now;
         }
@@ -179,6 +180,7 @@ impl Worker {
         self.seen_flush = flushes;
         let taken = sender.source.take(now, sender.signal.flush_to.load(Ordering::SeqCst));
         self.report_drops(sender);
+        sender.note_notices();
         match taken {
             Take::Request(request) => {
                 self.idle_since = None;
@@ -323,19 +325,17 @@ impl Worker {
 
     fn report_drops(&mut self, sender: &Sender) {
         let dropped = sender.source.ledger().dropped;
-        for (why, seen, advice) in [
+        for (why, advice) in [
+            (Dropped::QueueFull, "the receiver is too slow or away; queue_config.capacity bounds it"),
+            (Dropped::TooOld, "the receiver was away for longer than queue_config.sample_age_limit"),
+            (Dropped::Expired, "they were in the spool for longer than spool_max_age"),
             (
-                Dropped::QueueFull,
-                &mut self.queue_full,
-                "the receiver is too slow or away; queue_config.capacity bounds it",
+                Dropped::SpoolFull,
+                "the oldest in the spool made room for newer ones; spool_max_bytes bounds it",
             ),
-            (
-                Dropped::TooOld,
-                &mut self.too_old,
-                "the receiver was away for longer than queue_config.sample_age_limit",
-            ),
+            (Dropped::Damaged, "they were found damaged in the spool"),
         ] {
-            let count = dropped[why as usize];
+            let (count, seen) = (dropped[why as usize], &mut self.dropped[why as usize]);
             if count > *seen {
                 sender.note(&format!("dropped ({}): {advice}", why.name()), count - *seen, *seen == 0);
                 *seen = count;

@@ -3,10 +3,12 @@
 //! The only room that ties the floors together. A sender lives as long as somebody holds it, it has something pending, or
 //! its worker runs; the registry lets go of the others.
 
+mod drain;
 mod exit;
 mod flush;
 mod registry;
 
+pub use drain::{finish_drain, start_drain};
 pub use exit::{Exit, host_flushes_at_exit};
 pub use flush::Flush;
 pub(crate) use registry::prune;
@@ -16,7 +18,7 @@ use crate::clock::{Clock, Mono};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ledger::{Balance, Dropped, Event, Ledger, Recent, Requests};
-use crate::pending::source::Source;
+use crate::pending::source::{Notice, Source};
 use crate::send::transport::Transport;
 use crate::send::worker::{Signal, Worker};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,10 +50,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is pending, rejected or dropped.
+    /// Whether nothing is pending, rejected or dropped, and no more was put into the spool than taken out of it.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.pending == 0 && self.ledger.rejected_total() == 0 && self.ledger.dropped_total() == 0
+        let lost = self.ledger.rejected_total() + self.ledger.dropped_total();
+        self.pending == 0 && lost == 0 && self.ledger.spooled <= self.ledger.adopted
     }
 }
 
@@ -190,10 +193,10 @@ impl Sender {
         self.signal.nudge();
     }
 
-    /// A whole request is ready: lets the worker look now, unless it waits out a back-off.
+    /// A whole request is ready: lets the worker look now, unless it waits out a back-off and the queue has room.
     pub fn request_ready(self: &Arc<Self>) {
         self.ensure_worker();
-        if !self.signal.pausing.load(Ordering::Relaxed) {
+        if !self.signal.pausing.load(Ordering::Relaxed) || self.source.wants_room() {
             self.signal.nudge();
         }
     }
@@ -271,6 +274,7 @@ impl Sender {
             let message = format!("dropped ({}): {lost} {items} were still pending{cause}", why.name());
             (lost > 0).then_some((lost, message))
         });
+        self.note_notices();
         self.signal.cleared.store(true, Ordering::SeqCst);
         self.transport.cancel();
         self.signal.nudge();
@@ -317,15 +321,29 @@ impl Sender {
         self.note_settled(log, || Some((items, message.to_owned())));
     }
 
+    /// Notes what the source has to say.
+    pub fn note_notices(&self) {
+        for Notice { message, fault } in self.source.notices() {
+            match fault {
+                true => self.note(&message, 0, true),
+                false => registry::log(self.event(0, message)),
+            }
+        }
+    }
+
     /// Settles something with the source and notes what it cost, under one lock: no report has the loss without the reason.
     pub fn note_settled(&self, log: bool, settle: impl FnOnce() -> Option<(u64, String)>) {
         let mut notes = lock(&self.notes);
         let Some((items, message)) = settle() else { return };
-        let event = Event { at_ms: self.clock.wall_ms(), url: self.url.clone(), message, items, times: 1 };
+        let event = self.event(items, message);
         if log {
             registry::log(event.clone());
         }
         notes.recent.note(event);
+    }
+
+    fn event(&self, items: u64, message: String) -> Event {
+        Event { at_ms: self.clock.wall_ms(), url: self.url.clone(), message, items, times: 1 }
     }
 
     /// What happened since `cursor`, which is moved to now.

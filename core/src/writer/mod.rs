@@ -28,6 +28,8 @@ use crate::input::labels::{Labels, NameScheme, check_label_name};
 use crate::input::series::{Family, Meta, SeriesData};
 use crate::ledger::{Dropped, Ledger};
 use crate::pending::queue::{Nudge, Queue};
+use crate::pending::source::Source;
+use crate::pending::spool::{Place, Spooling};
 use crate::send::endpoint::Endpoint;
 use crate::send::transport::Transport;
 use crate::send::transport::http::HttpTransport;
@@ -52,6 +54,7 @@ struct Shared {
     endpoint: Arc<Endpoint>,
     config: Arc<Config>,
     labels: Vec<(String, String)>,
+    place: Option<Place>,
     closed: AtomicBool,
     local: ForkCell<Local>,
 }
@@ -93,10 +96,12 @@ impl Writer {
         // made once here for its checks alone: each process makes its own, with the first sample
         HttpTransport::new(Arc::new(endpoint.clone()))?;
         let labels = own_labels(&config)?;
+        let place = config.spool_dir.as_ref().map(|path| Place::new(path, &endpoint, &config)).transpose()?;
         let shared = Shared {
             endpoint: Arc::new(endpoint),
             config: Arc::new(config),
             labels,
+            place,
             closed: AtomicBool::new(false),
             local: ForkCell::new(),
         };
@@ -299,9 +304,13 @@ impl Shared {
         self.local.get_or_try_init(|| {
             let queue = Arc::new(Queue::new(self.config.clone(), Clock::Real));
             let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(self.endpoint.clone())?);
+            let source: Arc<dyn Source> = match &self.place {
+                Some(place) => Arc::new(Spooling::new(queue.clone(), place.clone(), Clock::Real)),
+                None => queue.clone(),
+            };
             let sender = Sender::registered(Parts {
                 config: self.config.clone(),
-                source: queue.clone(),
+                source,
                 transport,
                 clock: Clock::Real,
                 url: self.endpoint.shown(),

@@ -45,7 +45,7 @@ pub fn gateway(change: impl FnOnce(&mut Config)) -> Rig<Gateway> {
 }
 
 impl<S: Source + 'static> Rig<S> {
-    fn new(config: Arc<Config>, kind: Kind, make: impl FnOnce(Arc<Config>, Clock) -> S) -> Self {
+    pub fn new(config: Arc<Config>, kind: Kind, make: impl FnOnce(Arc<Config>, Clock) -> S) -> Self {
         let clock = FakeClock::new(NOW);
         let transport = Arc::new(MemoryTransport::new());
         let source = Arc::new(make(config.clone(), Clock::Fake(clock.clone())));

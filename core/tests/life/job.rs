@@ -4,7 +4,7 @@ use promwrite_core::config::Config;
 use promwrite_core::ledger::Ledger;
 use promwrite_core::writer::{Series, Writer};
 use promwrite_receiver::Receiver;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -37,11 +37,10 @@ impl Ended {
     }
 }
 
-/// Runs a job to its end.
-pub fn run(name: &str, receiver: &Receiver, options: &[(&str, &str)]) -> Ended {
+/// Starts a job.
+pub fn start(name: &str, receiver: &Receiver, options: &[(&str, &str)]) -> Child {
     let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let begun = Instant::now();
-    let child = Command::new(std::env::current_exe().unwrap())
+    Command::new(std::env::current_exe().unwrap())
         .env(NAME, name)
         .env(URL, receiver.url(""))
         .env(OPTIONS, options.join("\n"))
@@ -50,7 +49,13 @@ pub fn run(name: &str, receiver: &Receiver, options: &[(&str, &str)]) -> Ended {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs a job to its end.
+pub fn run(name: &str, receiver: &Receiver, options: &[(&str, &str)]) -> Ended {
+    let begun = Instant::now();
+    let child = start(name, receiver, options);
     let pid = i32::try_from(child.id()).unwrap();
     let (send, ended) = mpsc::channel();
     std::thread::spawn(move || send.send(child.wait_with_output()));

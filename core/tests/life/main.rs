@@ -7,6 +7,7 @@
 mod exits;
 mod forks;
 mod job;
+mod spool;
 mod threads;
 
 use libtest_mimic::{Arguments, Trial};
@@ -14,11 +15,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(job::NAME) {
-        let jobs = exits::JOBS.iter().chain(threads::JOBS).chain(forks::JOBS);
+        let jobs = exits::JOBS.iter().chain(threads::JOBS).chain(forks::JOBS).chain(spool::JOBS);
         let (_, run) = jobs.into_iter().find(|(known, _)| *known == name).expect("a job of that name");
         return ExitCode::from(run());
     }
-    let tests = exits::TESTS.iter().chain(threads::TESTS).chain(forks::TESTS);
+    let tests = exits::TESTS.iter().chain(threads::TESTS).chain(forks::TESTS).chain(spool::TESTS);
     let trials = tests.map(|(name, run)| {
         Trial::test(*name, || {
             run();

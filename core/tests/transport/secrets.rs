@@ -2,6 +2,7 @@
 
 use crate::POST;
 use crate::server::Server;
+use promwrite_core::config::Config;
 use promwrite_core::error::Error;
 use promwrite_core::send::credentials::{CredentialStore, Credentials, Secret, SecretSource};
 use promwrite_core::send::endpoint::{Endpoint, HttpOptions, ProxyOptions};
@@ -145,6 +146,43 @@ fn a_fingerprint_tells_endpoints_apart_and_is_equal_for_equal_ones() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 9);
+}
+
+#[test]
+fn an_identity_has_url_user_and_tenant_in_it_and_no_secret() {
+    let identity = |url: &str, pairs: &[(&str, &str)]| {
+        let http = Config::from_pairs(pairs.iter().copied()).unwrap().http();
+        Endpoint::parse(url, "url", http).unwrap().identity().unwrap()
+    };
+    // written down in files, so it must not change from version to version
+    let hex: String = identity("http://h/write", &[]).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "f69c6d8994fbdcb135b5bb01e93d6bcc");
+    let user = |name, password| [("basic_auth.username", name), ("basic_auth.password", password)];
+    let mut all = vec![
+        identity("http://h/write", &[]),
+        identity("https://h/write", &[]),
+        identity("http://h:81/write", &[]),
+        identity("http://h/api", &[]),
+        identity("http://h/write?token=1", &[]),
+        identity("http://h/write", &user("u", "p")),
+        identity("http://h/write", &user("v", "p")),
+        identity("http://h/write", &[("headers.X-BK-TOKEN", "a")]),
+        identity("http://h/write", &[("headers.X-Scope-OrgID", "a")]),
+        identity("http://h/write", &[("headers.X-Scope-OrgID", "b")]),
+    ];
+    for (other, same) in [
+        (identity("http://h/write", &[("authorization.credentials", "t")]), 0),
+        (identity("HTTP://H:80/write", &[("user_agent", "x")]), 0),
+        (identity("http://h/write?token=2", &[]), 4),
+        (identity("http://h/write", &user("u", "other")), 5),
+        (identity("http://u:p@h/write", &[]), 5),
+        (identity("http://h/write", &[("headers.x-bk-token", "b")]), 7),
+    ] {
+        assert_eq!(other, all[same]);
+    }
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 10);
 }
 
 #[test]

@@ -11,7 +11,8 @@ Remote write::
     rows.append(1200)  # the total so far, as a scrape at this moment would see it
 
 A process that ends by itself is flushed. One that runs no exit hook (``os._exit``, the default action of SIGTERM, a
-Spark executor) must call ``close``.
+Spark executor) must call ``close``. With the option ``spool_dir`` what cannot be sent is kept on disk, for a later
+process or for ``drain``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from promwrite._writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
     from typing import Any
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "Writer",
     "__version__",
     "delete_from_gateway",
+    "drain",
     "flush",
     "handler",
     "push_to_gateway",
@@ -72,6 +76,24 @@ def flush(timeout: float | None = 5) -> Reports:
     reports = Reports(Report(**fields) for fields in _promwrite.flush(timeout))
     _log.feed()
     return reports
+
+
+def drain(
+    directory: str | PathLike[str],
+    url: str,
+    timeout: float | None = 60,
+    *,
+    options: Mapping[str, Any] | None = None,
+    **keywords: Any,
+) -> Report:
+    """Sends what processes that ended left in ``directory`` (option ``spool_dir``) for the remote-write URL ``url``.
+
+    For a cron job, a sidecar or the driver of a cluster. Takes the options of a ``Writer``: credentials are not in the
+    directory. What is not sent within ``timeout`` seconds (None: no limit) stays there and counts as pending; files of
+    processes that live are left to them. The report counts what was taken as ``adopted``.
+    """
+    reports = _promwrite.drain(directory, url, timeout, options, keywords)
+    return Report.total("samples", [Report(**fields) for fields in reports])
 
 
 def stats() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``python -m promwrite receive``: a receiver in a terminal that prints what arrives."""
+"""``python -m promwrite``: ``receive`` is a receiver in a terminal, ``drain`` sends what a spool holds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ def header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def option(text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise argparse.ArgumentTypeError("must be KEY=VALUE")
+    return key, value
+
+
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m promwrite", description="Tools for development.")
+    parser = argparse.ArgumentParser(prog="python -m promwrite", description="Tools of promwrite.")
     commands = parser.add_subparsers(dest="command", required=True)
     receive = commands.add_parser(
         "receive",
@@ -45,12 +52,46 @@ def arguments() -> argparse.ArgumentParser:
         help="answer 401 without it",
     )
     receive.add_argument("--write-path", metavar="PATH", help="answer 404 to remote write at another path")
+    drain = commands.add_parser(
+        "drain",
+        help="send what a spool holds",
+        description="Sends what processes that ended left in DIR (option spool_dir) for URL. The exit code is 0 if"
+        " nothing is left, 1 if something stays in DIR or was refused or given up, 2 if an argument is refused.",
+    )
+    drain.add_argument("directory", metavar="DIR")
+    drain.add_argument("url", metavar="URL", help="the remote-write URL that it was meant for")
+    drain.add_argument(
+        "--timeout", type=float, default=60, metavar="SECONDS", help="the longest that it takes (60)"
+    )
+    drain.add_argument(
+        "--option",
+        type=option,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of a Writer, such as basic_auth.password_file=/run/secrets/token",
+    )
     return parser
+
+
+def send(given: argparse.Namespace) -> int:
+    """``drain``; the exit code."""
+    import promwrite
+
+    try:
+        report = promwrite.drain(given.directory, given.url, given.timeout, options=dict(given.option))
+    except promwrite.Error as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report)
+    return 0 if report else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; the exit code."""
     given = arguments().parse_args(argv)
+    if given.command == "drain":
+        return send(given)
     from promwrite.testing import Receiver, now
 
     def log(line: str) -> None:

@@ -1,6 +1,7 @@
 """The native half; private, use the package."""
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any, final
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Writer",
     "__version__",
     "decode_write",
+    "drain",
     "flush",
     "grouping_labels",
     "has_log",
@@ -104,6 +106,13 @@ class Series:
         """Records many values with their timestamps: whole milliseconds since 1970, or datetime64."""
 
 def decode_write(body: bytes, content_type: str, content_encoding: str) -> dict[str, Any]: ...
+def drain(
+    directory: str | PathLike[str],
+    url: str,
+    timeout: float | None,
+    options: Mapping[str, Any] | None = None,
+    keywords: dict[str, Any] | None = None,
+) -> list[dict[str, Any]]: ...
 def flush(timeout: float | None) -> list[dict[str, Any]]: ...
 def grouping_labels(url: str) -> list[tuple[str, str]]: ...
 def has_log() -> bool: ...

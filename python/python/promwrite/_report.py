@@ -8,19 +8,22 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """What happened since the report before. True only if nothing is pending, rejected or dropped.
+    """What happened since the report before. True only if nothing is pending, rejected or dropped, and no more was put
+    into the spool than taken out of it.
 
     A writer counts samples, a pusher or handler counts pushes.
     """
 
     __slots__ = (
         "accepted",
+        "adopted",
         "delivered",
         "dropped",
         "failures",
         "kind",
         "pending",
         "rejected",
+        "spooled",
         "superseded",
         "url",
     )
@@ -31,8 +34,10 @@ class Report:
         url: str,
         kind: str,
         accepted: int = 0,
+        adopted: int = 0,
         delivered: int = 0,
         superseded: int = 0,
+        spooled: int = 0,
         pending: int = 0,
         rejected: Mapping[str, int] | None = None,
         dropped: Mapping[str, int] | None = None,
@@ -44,10 +49,14 @@ class Report:
         """What is counted: ``samples`` or ``pushes``."""
         self.accepted = accepted
         """Taken from the job."""
+        self.adopted = adopted
+        """Taken from the spool and settled: what another process left there, or this one put there before."""
         self.delivered = delivered
         """Answered with 2xx."""
         self.superseded = superseded
         """Made needless by a newer value: the same series and millisecond, or a newer state of the group."""
+        self.spooled = spooled
+        """Put into the spool."""
         self.pending = pending
         """Still waiting, now."""
         self.rejected = dict(rejected or {})
@@ -66,8 +75,10 @@ class Report:
             if report.url not in urls:
                 urls.append(report.url)
             total.accepted += report.accepted
+            total.adopted += report.adopted
             total.delivered += report.delivered
             total.superseded += report.superseded
+            total.spooled += report.spooled
             total.pending += report.pending
             for reason, count in report.rejected.items():
                 total.rejected[reason] = total.rejected.get(reason, 0) + count
@@ -78,10 +89,14 @@ class Report:
         return total
 
     def __bool__(self) -> bool:
-        return not (self.pending or self.rejected or self.dropped)
+        return not (self.pending or self.rejected or self.dropped or self.spooled > self.adopted)
 
     def __repr__(self) -> str:
         parts = [f"{self.accepted} accepted", f"{self.delivered} delivered"]
+        if self.adopted:
+            parts.append(f"{self.adopted} adopted")
+        if self.spooled:
+            parts.append(f"{self.spooled} spooled")
         if self.superseded:
             parts.append(f"{self.superseded} superseded")
         if self.pending:

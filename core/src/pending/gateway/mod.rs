@@ -163,6 +163,7 @@ impl Source for Gateway {
                 headers: item.push.headers.clone(),
                 body: item.push.body.clone(),
                 items: item.pushes(),
+                newest_ms: 0,
                 accepted: item.accepted,
                 attempt: item.attempt,
                 ambiguous: item.ambiguous,
@@ -206,6 +207,7 @@ impl Source for Gateway {
             Outcome::Delivered => state.ledger.delivered += pushes,
             Outcome::Rejected(why) => state.ledger.reject(why, pushes),
             Outcome::Dropped(why) => state.ledger.drop_items(why, pushes),
+            Outcome::Spooled => state.ledger.spooled += pushes,
             Outcome::Again { .. } | Outcome::Split => {}
         }
         self.space.notify_all();

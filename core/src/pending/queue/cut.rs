@@ -40,16 +40,20 @@ pub struct Cutter {
     config: Arc<Config>,
 }
 
+/// The headers that describe a body, as the specification of remote write 1.0 wants them.
+pub fn content_headers() -> Arc<Headers> {
+    let content = [
+        ("Content-Encoding", "snappy"),
+        ("Content-Type", "application/x-protobuf"),
+        ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+    ];
+    Arc::new(Headers(content.map(|(n, v)| (n.to_owned(), v.to_owned())).into()))
+}
+
 impl Cutter {
     /// A cutter with the limits of `config`.
     pub fn new(config: Arc<Config>) -> Self {
-        let content = [
-            ("Content-Encoding", "snappy"),
-            ("Content-Type", "application/x-protobuf"),
-            ("X-Prometheus-Remote-Write-Version", "0.1.0"),
-        ];
-        let headers = Headers(content.map(|(n, v)| (n.to_owned(), v.to_owned())).into());
-        Cutter { encoder: Encoder::new(), scratch: Vec::new(), headers: Arc::new(headers), config }
+        Cutter { encoder: Encoder::new(), scratch: Vec::new(), headers: content_headers(), config }
     }
 
     /// Makes requests of a chunk.
@@ -73,6 +77,7 @@ impl Cutter {
                 cut.failed = rest.len() as u64;
                 break;
             };
+            let newest_ms = rest[..encoded.taken].iter().map(|s| s.timestamp_ms).max().unwrap_or(0);
             rest = &rest[encoded.taken..];
             metadata = &metadata[encoded.metadata..];
             cut.superseded += encoded.superseded as u64;
@@ -84,6 +89,7 @@ impl Cutter {
                     headers: self.headers.clone(),
                     body: encoded.body.into(),
                     items: encoded.samples as u64,
+                    newest_ms,
                     accepted: chunk.opened,
                     attempt: 0,
                     ambiguous: false,

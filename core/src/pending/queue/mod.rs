@@ -10,6 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cut::content_headers;
 pub use cut::now_stamp;
 
 use crate::clock::{Clock, Mono};
@@ -247,6 +248,17 @@ impl Queue {
             state.make_room(self.drops_oldest(), || self.clock.now());
             return Ok(state);
         }
+    }
+
+    /// How many samples are queued, and how many may be. What is in lanes is not counted.
+    pub(crate) fn fill(&self) -> (u64, u64) {
+        let state = lock(&self.state);
+        (state.queued(), state.room())
+    }
+
+    /// The position before which everything is settled.
+    pub(crate) fn settled(&self) -> u64 {
+        lock(&self.state).settled()
     }
 
     fn drops_oldest(&self) -> bool {

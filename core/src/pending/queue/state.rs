@@ -314,6 +314,7 @@ impl State {
             Outcome::Delivered => self.counted.delivered += items,
             Outcome::Rejected(why) => self.counted.reject(why, items),
             Outcome::Dropped(why) => self.counted.drop_items(why, items),
+            Outcome::Spooled => self.counted.spooled += items,
             Outcome::Split => {}
         }
         let whole = self.requests.pop_front()?;
