@@ -67,12 +67,16 @@ fn values(receiver: &Receiver) -> Vec<Vec<i32>> {
     of_jobs.map(|(_, samples)| samples.iter().map(|s| s.sample.value() as i32).collect()).collect()
 }
 
+/// A receiver that is away: it refuses connections, so that nothing is in flight when a job ends.
 fn away() -> Receiver {
-    Receiver::start(Script::always(Behaviour::status(503))).unwrap()
+    let mut receiver = Receiver::start(Script::default()).unwrap();
+    receiver.down();
+    receiver
 }
 
 /// Sends everything that is in the directory to the receiver, which takes requests from now on.
-fn drain_to(directory: &Path, receiver: &Receiver) {
+fn drain_to(directory: &Path, receiver: &mut Receiver) {
+    receiver.up().unwrap();
     receiver.set_script(Script::default());
     let options = [("proxy_from_environment", "false")];
     let config = Config::from_pairs(options).unwrap();
@@ -83,8 +87,7 @@ fn drain_to(directory: &Path, receiver: &Receiver) {
 
 fn exits() {
     let directory = tempfile::tempdir().unwrap();
-    let mut receiver = Receiver::start(Script::default()).unwrap();
-    receiver.down();
+    let mut receiver = away();
     run("spool and exit", &receiver, &with(directory.path(), &[])).silently(5);
     assert!(!directory_is_empty(directory.path()));
     receiver.up().unwrap();
@@ -94,7 +97,7 @@ fn exits() {
 
 fn drains() {
     let directory = tempfile::tempdir().unwrap();
-    let receiver = away();
+    let mut receiver = away();
     let user = [("basic_auth.username", "somebody"), ("basic_auth.password", "canary")];
     run("spool and exit", &receiver, &with(directory.path(), &user)).silently(5);
     let timeout = Duration::from_millis(300);
@@ -102,7 +105,7 @@ fn drains() {
     let report = drain(directory.path(), &receiver.url("/api/v1/write"), config, timeout).unwrap();
     assert!(!report.complete() && report.pending == SAMPLES as u64, "{report:?}");
     assert_eq!((report.ledger.adopted, report.ledger.delivered), (SAMPLES as u64, 0));
-    receiver.set_script(Script::default());
+    receiver.up().unwrap();
     let send = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter().copied().chain([("proxy_from_environment", "false")]);
         let config = Config::from_pairs(pairs).unwrap();
@@ -144,7 +147,7 @@ fn overflow_job() -> u8 {
 
 fn kills() {
     let directory = tempfile::tempdir().unwrap();
-    let receiver = away();
+    let mut receiver = away();
     // block, so that there is no gap that a drop would make
     let options = with(
         directory.path(),
@@ -164,7 +167,7 @@ fn kills() {
         child.wait().unwrap();
         promised += last;
     }
-    drain_to(directory.path(), &receiver);
+    drain_to(directory.path(), &mut receiver);
     let store = receiver.store();
     let stored = store.series.values().map(Vec::len).sum::<usize>() as u64;
     assert!(promised > 1000 && stored >= promised, "{stored} arrived of {promised} on disk");
@@ -176,9 +179,9 @@ fn kills() {
 
 fn replays() {
     let directory = tempfile::tempdir().unwrap();
-    let slow = away();
+    let mut slow = away();
     run("spool and exit", &slow, &with(directory.path(), &[])).silently(5);
-    slow.clear();
+    slow.up().unwrap();
     slow.set_script(Script::always(Behaviour::ok().delay(Duration::from_millis(20))));
     for round in 1..=5 {
         let mut child = job::start("replay", &slow, &with(directory.path(), &[]));
@@ -188,7 +191,7 @@ fn replays() {
         child.wait().unwrap();
         assert!(!directory_is_empty(directory.path()), "nothing was left to kill");
     }
-    drain_to(directory.path(), &slow);
+    drain_to(directory.path(), &mut slow);
     let store = slow.store();
     // each kill may repeat the request in flight, and nothing else
     let repeated = store.count(Mark::Duplicate);
@@ -258,7 +261,7 @@ impl Drop for Idle {
 
 fn forks() {
     let directory = tempfile::tempdir().unwrap();
-    let receiver = away();
+    let mut receiver = away();
     let options = with(
         directory.path(),
         &[
@@ -275,14 +278,14 @@ fn forks() {
     // SAFETY: asks whether the child is still there.
     assert_eq!(unsafe { libc::kill(idle.0, 0) }, 0);
     // what was on disk: the child that lives does not hold the lock
-    drain_to(directory.path(), &receiver);
+    drain_to(directory.path(), &mut receiver);
     let on_disk = values(&receiver).pop().unwrap();
     assert!(on_disk.len() >= 500 && on_disk == (0..on_disk.len() as i32).collect::<Vec<_>>());
 }
 
 fn twenty() {
     let directory = tempfile::tempdir().unwrap();
-    let away = away();
+    let mut away = away();
     std::thread::scope(|scope| {
         for _ in 0..20 {
             let options = with(directory.path(), &[]);
@@ -290,7 +293,7 @@ fn twenty() {
             scope.spawn(move || run("spool and exit", away, &options).silently(5));
         }
     });
-    away.set_script(Script::default());
+    away.up().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             let options = with(directory.path(), &[]);
@@ -337,7 +340,7 @@ fn full_disk_job() -> u8 {
 
 fn full_disk() {
     let directory = tempfile::tempdir().unwrap();
-    let receiver = away();
+    let mut receiver = away();
     let options = with(
         directory.path(),
         &[
@@ -347,6 +350,6 @@ fn full_disk() {
         ],
     );
     run("full disk", &receiver, &options).silently(0);
-    drain_to(directory.path(), &receiver);
+    drain_to(directory.path(), &mut receiver);
     assert_eq!(values(&receiver), [(0..900).collect::<Vec<_>>()]);
 }

@@ -143,6 +143,10 @@ impl Spool {
         let full = |held: &Held| held.segment.bytes() + bytes > largest || held.segment.is_gone();
         let rolls = self.own.back().is_none_or(full);
         let needed = if rolls { bytes + record::START as u64 } else { bytes };
+        if rolls {
+            // looks again, because other processes write there too: each may be wrong by one file
+            self.bytes = u64::MAX;
+        }
         self.free(needed)?;
         // freeing may have removed the file that was written to
         if rolls || self.own.is_empty() {

@@ -300,6 +300,26 @@ fn the_oldest_file_goes_first_when_the_directory_is_full() {
 }
 
 #[test]
+fn eight_writers_exceed_the_limit_by_a_file_each_at_most() {
+    let directory = temp();
+    let limit = 64 << 10;
+    let mut spools: Vec<Spool> =
+        (0..8).map(|_| spool_with(directory.path(), |l| l.max_bytes = limit)).collect();
+    let (mut written, mut most) = (0, 0);
+    for round in 0..200 {
+        for spool in &mut spools {
+            // one that finds no room tries again later
+            let meta = Meta { created_ms: WALL + round, ..meta(1) };
+            written += u64::from(spool.write(&[7; 900], meta, 0, NOW + super::RETRY * round as u32));
+        }
+        most = most.max(files(directory.path()).iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>());
+    }
+    assert!(most > limit / 2 && most <= limit + 8 * (limit / 8), "{most}");
+    let kept: u64 = spools.iter().flat_map(|s| &s.own).map(|held| held.records.len() as u64).sum();
+    assert_eq!(written, kept + spools.iter().map(|s| lost(s, Dropped::SpoolFull)).sum::<u64>());
+}
+
+#[test]
 fn what_is_too_old_is_not_sent() {
     let directory = temp();
     let mut first = spool(directory.path());
