@@ -12,7 +12,7 @@ import "fmt"
 type Counters struct {
 	// Accepted were taken from callers.
 	Accepted uint64
-	// Adopted were taken over from another process's spool.
+	// Adopted is what was taken out of a spool and settled, put there by this process or by another.
 	Adopted uint64
 	// Delivered were answered with 2xx.
 	Delivered uint64
