@@ -334,6 +334,12 @@ static void of_the_process(void) {
     REFUSED("wait: NULL", promwrite_flush_start(0, NULL, &error));
     REFUSED("wait: NULL", promwrite_shutdown_start(0, NULL, &error));
     REFUSED("report: NULL", promwrite_stats(NULL, &error));
+    BAD_TEXT("spool_dir", promwrite_drain(text, length, TEXT("http://127.0.0.1:9/w"), NULL, 0, &report, &error));
+    BAD_TEXT("url", promwrite_drain(TEXT("/"), text, length, NULL, 0, &report, &error));
+    BAD_TEXT("spool_dir", promwrite_drain_start(text, length, TEXT("http://127.0.0.1:9/w"), NULL, 0, &wait, &error));
+    REFUSED("timeout_ms: \"-2\"", promwrite_drain(TEXT("/"), TEXT("http://127.0.0.1:9/w"), NULL, -2, &report, &error));
+    REFUSED("wait: NULL", promwrite_drain_start(TEXT("/"), TEXT("http://127.0.0.1:9/w"), NULL, 0, NULL, &error));
+    REFUSED("spool_dir: ", promwrite_drain(TEXT("/dev/null/none"), TEXT("http://127.0.0.1:9/w"), NULL, 0, &report, &error));
     CHECK(wait == UNTOUCHED && report == UNTOUCHED);
     CHECK(promwrite_wait_poll(NULL, 0) && promwrite_wait_poll(NULL, INT64_MIN));
     REFUSED("wait: NULL", promwrite_wait_finish(NULL, NULL, &error));
