@@ -83,7 +83,7 @@ bench: package capi servers ## the speed table, as ratios measured in one run
 	cargo bench --locked -p promwrite-core
 	$(BIN)/python python/benches/bench.py
 	capi/benches/run.sh
-	cd tests/gopeers && go test -run '^$$' -bench . -benchtime 1x ./...
+	cd tests/gopeers && go test -run '^$$' -bench . -benchtime 1x ./write && go test -run '^$$' -bench . -benchtime 500x ./push
 
 # USER counts only when it is given to make, because every shell has one.
 given = $(if $(filter command,$(firstword $(origin $(1)))),--$(2)='$($(1))')
