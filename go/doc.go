@@ -55,7 +55,7 @@
 //   - A [WriteError] holds at most 16 KiB of the answer.
 //   - A nil request, message or [http.Client] is an error or the default, and no panic.
 //   - The error of a URL that does not parse hides user and password.
-//   - Text that is not UTF-8 is an error; the value -0 arrives as -0.
+//   - The value -0 arrives as -0. With [Async] text that is not UTF-8 is an error; otherwise the receiver judges it, as it does there.
 //   - [Client.WriteProto] takes anything that marshals itself, so that prometheus/prometheus is no dependency; method values and
 //     interfaces that name *prompb.WriteRequest do not compile.
 //
